@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_COLLECTORS_SOURCE_H
+#define EARSHOT_COLLECTORS_SOURCE_H
+
+/*
+ * What every reader is (feed, file, and the definition engine later): a poll that goes step by
+ * step. The collector begins a poll with the cursor of the last one, then steps it; a step emits
+ * records, sets the cursor as it then stands, and says what next: fetch this, go on, or done. After
+ * each step the collector publishes what was emitted, what was thereby seen and the cursor in one
+ * transaction, so a crash between two steps loses and doubles nothing.
+ *
+ * A reader decides nothing about ids, pseudonyms, versions, duplicates, retries or time: it says
+ * what the server said. It never blocks: pages come from the fetcher, files are read a bounded
+ * piece a step. Threads: one at a time per poll.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "collectors/fetch/fetch.h"
+#include "common/error.h"
+#include "common/option.h"
+
+struct config;
+struct config_node;
+struct settings;
+struct settings_source;
+
+enum source_format { SOURCE_PLAIN, SOURCE_HTML };
+
+/*
+ * One item as the server has it. Strings are borrowed for the call, any bytes (mended and
+ * normalised by the collector); NULL: not given. Titles are HTML where the text is.
+ */
+struct source_record {
+    const char *native_id; /* stable within host; required */
+    const char *host;      /* of the post id; NULL: the source's own */
+    const char *platform;  /* of the post id; NULL: the reader's name */
+    const char *channel;   /* NULL: the source's, else the reader's */
+    const char *url, *title, *text;
+    size_t text_length;
+    enum source_format format;
+    const char *author_id, *author_name; /* handle as the platform writes it */
+    const char *lang;
+    const char *thread, *parent;           /* native ids */
+    int64_t created_us, edited_us;         /* INT64_MIN: not given or not understood */
+    bool deleted;                          /* confirmed gone: only native_id counts */
+    double rating;                         /* 0..1; below 0: none */
+    int64_t likes, replies, shares, views; /* below 0: none */
+    const char *extra; /* JSON members of its own, `"x_stars":4,…`, without braces; NULL: none */
+};
+
+/* Where a step puts what it found. The functions are the collector's (or probe's, or a test's). -1
+ * stops the step: pass err up. */
+struct source_output {
+    void *user;
+    int (*emit)(void *user, const struct source_record *record, struct ear_error *err);
+    /* An item that will never do: where ("line 14", "entry 3"), code ("bad_json"), reason, its
+     * bytes. */
+    int (*reject)(void *user, const char *item, const char *code, const char *reason,
+                  const char *bytes, size_t length, struct ear_error *err);
+    /* The cursor as it stands after what was emitted so far: a JSON object; opaque to the
+     * collector. Last one of a step wins. */
+    int (*cursor)(void *user, const char *json, size_t length, struct ear_error *err);
+};
+
+enum source_next {
+    SOURCE_DONE,  /* the poll is over: head reached */
+    SOURCE_FETCH, /* hand *request to the fetcher, step again with its answer */
+    SOURCE_MORE,  /* commit, then step again */
+};
+
+/* What a poll begins with. Borrowed until end. */
+struct source_poll {
+    const struct settings *settings;
+    const struct settings_source *source;
+    const void *config; /* filled from the reader's options */
+    const char *cursor; /* JSON object of the last step committed; NULL: first sight */
+    size_t cursor_length;
+    int64_t now_us;
+    bool probe; /* show what is there now: ignore the cursor, one page */
+};
+
+struct source_reader {
+    const char *name;                 /* what `use:` says; platform of its ids */
+    const char *about;                /* one line */
+    const char *channel;              /* default */
+    const struct ear_option *options; /* the reader's own keys of a source */
+    size_t config_size;
+    /* Checks what a table cannot say; adds findings. May be absent. */
+    void (*check)(struct config *config, const struct settings_source *source,
+                  const void *reader_config);
+    int (*begin)(void **out, const struct source_poll *poll, struct ear_error *err);
+    /*
+     * One step. `answer` is NULL at first and after SOURCE_MORE. With SOURCE_FETCH fills *request
+     * (strings live until the next step). An answer that is no page (429, 5xx, no answer, 401, 404)
+     * is not handed to the reader unless the request was marked `any_status`. -1: the poll failed:
+     * EAR_RETRY (ask again later), EAR_REJECT (page useless: code in front), EAR_CONFIG.
+     */
+    int (*step)(void *state, const struct fetch_answer *answer, const struct source_output *output,
+                enum source_next *next, struct fetch_request *request, bool *any_status,
+                struct ear_error *err);
+    void (*end)(void *state);
+};
+
+/* All readers, NULL-ended: source_readers.c. */
+extern const struct source_reader *const source_readers[];
+const struct source_reader *source_reader_find(const char *name); /* NULL: none */
+
+#endif

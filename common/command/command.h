@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_COMMON_COMMAND_COMMAND_H
+#define EARSHOT_COMMON_COMMAND_COMMAND_H
+
+/*
+ * The table of sub-commands that each program has, and what all of them share: --config, --help,
+ * --version, --now, --log, -o, exit codes, where programs and data files lie. A program's main is
+ * its table and one call. `earshot` itself is such a program: commands that belong to a role are
+ * rows that name the program beside it, which is executed in its place, so that includes keep
+ * pointing one way.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/option.h"
+
+enum exit_code {
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1, /* failed, or findings */
+    EXIT_USAGE = 2,
+    EXIT_UNAVAILABLE = 69, /* a service does not answer */
+    EXIT_LATER = 75,       /* try again later */
+    EXIT_CONFIG = 78,
+};
+
+enum command_output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_CSV };
+
+struct settings;
+
+/* What a command is called with. All borrowed for the call. */
+struct command_call {
+    const char *program;          /* "earshot-sink" */
+    const char *name;             /* "trends" */
+    const char *const *arguments; /* [argument_count]: what is neither option nor value */
+    size_t argument_count;
+    const void *options;     /* filled by the command's own table */
+    const char *config_path; /* --config or what was found; NULL: none, defaults hold */
+    const char *bin_dir;     /* where this program lies: the others lie there too */
+    const char *share_dir;   /* $EARSHOT_SHARE, else ../share/earshot of bin_dir */
+    struct clock clock;
+    enum command_output output; /* -o, else table on a terminal and JSON otherwise */
+    bool output_given;
+    bool colour;               /* stdout is a terminal and NO_COLOR is unset */
+    struct settings *settings; /* loaded and valid; NULL if the command asked for none */
+};
+
+enum command_needs {
+    COMMAND_NEEDS_NOTHING,  /* settings stay NULL */
+    COMMAND_NEEDS_SETTINGS, /* configuration read and valid, else exit 78 with its findings; absent:
+                               defaults */
+};
+
+struct command {
+    const char *name;      /* "trends" */
+    const char *arguments; /* "ID label=yes|no…" for the usage line; NULL: none allowed */
+    const char *help;      /* one line */
+    const char *example;   /* one line for --help; may be NULL */
+    enum command_needs needs;
+    /* Options of this command; name is "long" or "long,s". NULL: none. Values as in configuration
+     * files; a boolean takes no value. */
+    const struct ear_option *options;
+    size_t options_size; /* of the struct they fill */
+    /* Returns an exit code; or -1 with err, which becomes one line on stderr and the code of its
+     * kind (config 78, retry 75, else 1). */
+    int (*run)(const struct command_call *call, struct ear_error *err);
+    const char *program; /* instead of run: the program beside this one that has the command, with
+                            the same name */
+    bool hidden;         /* between programs; not in --help */
+};
+
+/*
+ * Runs a program: reads the common options, finds the command, fills its options, loads settings,
+ * sets the logger up, calls. commands[] ends with {0}. With no command prints help and returns
+ * EXIT_USAGE. Returns what main returns.
+ */
+int command_main(const char *program, const char *about, const struct command commands[], int argc,
+                 char **argv);
+
+/* The flag that SIGTERM and SIGINT set; SIGHUP sets the other. Installed by
+ * command_stop_on_signals; reading them is safe anywhere. */
+void command_stop_on_signals(void);
+bool command_stop_asked(void);
+bool command_reload_asked(void); /* reads and clears */
+
+/* Path of a program beside this one, or of a file of share_dir; written to out. Returns out. */
+const char *command_program_path(const struct command_call *call, const char *program, char *out,
+                                 size_t size);
+const char *command_share_path(const struct command_call *call, const char *file, char *out,
+                               size_t size);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_COMMON_HTTP_HTTP_SERVER_H
+#define EARSHOT_COMMON_HTTP_HTTP_SERVER_H
+
+/*
+ * The HTTP server that roles show their health and metrics on, and that later rooms (ingest,
+ * dashboard) hang their routes on: one thread of libmicrohttpd's, limits on connections, header and
+ * body time and body size. Only http_server.c knows libmicrohttpd.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/error.h"
+
+struct http_server;
+
+struct http_request {
+    const char *method;
+    const char *path;
+    const char *body; /* [body_length], complete; NULL if none */
+    size_t body_length;
+    const void *connection; /* for http_query and http_header */
+};
+
+struct http_answer {
+    int status;
+    const char *type; /* Content-Type */
+    char *body;       /* malloc'ed, the server frees it; NULL: empty */
+    size_t body_length;
+};
+
+const char *http_query(const struct http_request *request, const char *name);
+const char *http_header(const struct http_request *request, const char *name);
+
+struct http_route {
+    const char *method; /* "GET" */
+    const char *path;   /* exact, or a prefix ending in '*' */
+    void (*serve)(void *user, const struct http_request *request, struct http_answer *answer);
+};
+
+struct http_config {
+    const char *listen;              /* "127.0.0.1:9470"; port 0 takes a free one */
+    const struct http_route *routes; /* ends with {0}; borrowed until close */
+    void *user;
+    size_t body_limit_bytes; /* 413 beyond */
+};
+
+/* Starts serving. EAR_CONFIG: address not usable or taken, named. Threads: serve is called from the
+ * server's own thread. */
+EAR_MUST_CHECK
+int http_server_open(struct http_server **out, const struct http_config *config,
+                     struct ear_error *err);
+void http_server_close(struct http_server *server);
+int http_server_port(const struct http_server *server);
+
+/* --- health: /livez, /readyz, /metrics as every role has them --- */
+
+struct metrics;
+struct health;
+
+/* `listen` NULL: no server, only the state. ready is asked from the server's thread: returns true
+ * or writes why not. */
+EAR_MUST_CHECK
+int health_open(struct health **out, const char *listen, struct metrics *metrics,
+                bool (*ready)(void *user, char *why, size_t size), void *user,
+                struct ear_error *err);
+void health_close(struct health *health);
+
+/* The loop is alive: call each turn. /livez answers 503 when the last beat is older than 30 s. Also
+ * feeds systemd's watchdog where there is one. */
+void health_beat(struct health *health);
+
+#endif

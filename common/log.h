@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_COMMON_LOG_H
+#define EARSHOT_COMMON_LOG_H
+
+/*
+ * What a program says on stderr: one event, one line; text on a terminal, JSON otherwise. The
+ * logger is one of the two writable globals of the project (the other is the signal flag); main
+ * sets it up. Control, escape and bidirectional characters of strangers are escaped, so a line
+ * stays a line; registered secrets are replaced by their name, wherever they occur.
+ *
+ * Only programs and runners log; rooms return errors. Threads: any.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/error.h"
+
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
+enum log_form {
+    LOG_FORM_AUTO,
+    LOG_FORM_TEXT,
+    LOG_FORM_JSON
+}; /* auto: text if stderr is a terminal */
+
+struct clock;
+
+/* Sets the logger up: who speaks ("earshot-collect"), in what form, from which level. Clock is
+ * borrowed for the process's life. */
+void log_open(const char *program, enum log_form form, enum log_level least,
+              const struct clock *clock);
+
+/* Replaces `value` by "[name]" in every line from now on. Both are copied; values shorter than 4
+ * bytes are not registered. */
+void log_secret(const char *name, const char *value);
+
+/* A field of an event: "source" = "our-forum". */
+struct log_field {
+    const char *name;
+    const char *value; /* NULL is left out */
+};
+
+/* One event. fields[] ends with a NULL name; NULL for none. */
+void log_event(enum log_level level, const struct log_field fields[], const char *format, ...)
+    EAR_PRINTF(3, 4);
+
+#define log_info(...) log_event(LOG_LEVEL_INFO, NULL, __VA_ARGS__)
+#define log_warn(...) log_event(LOG_LEVEL_WARN, NULL, __VA_ARGS__)
+
+/* An error at the place that decides what happens next; adds its kind. `doing` says what was under
+ * way: "poll our-forum". */
+void log_error(const char *doing, const struct ear_error *err);
+
+#endif

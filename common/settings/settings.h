@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_COMMON_SETTINGS_SETTINGS_H
+#define EARSHOT_COMMON_SETTINGS_SETTINGS_H
+
+/*
+ * The whole configuration (earshot.yaml, interface.md section 2), read, checked and filled in: what
+ * every role starts from. Keys are tables in settings.c. What only one role understands (a source's
+ * params, a stage's options, a sink's options) stays a node that the role fills with tables of its
+ * own; it does so before anything starts, and reports into settings->config, so that all findings
+ * appear together.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/clock.h"
+#include "common/config/config.h"
+#include "common/error.h"
+#include "common/hash.h"
+#include "common/instant.h"
+#include "common/option.h"
+#include "common/stream/stream.h"
+
+/* A brand or competitor with the words that name it. */
+struct settings_brand {
+    const char *name;
+    struct ear_strings words; /* the name itself is among them */
+    bool competitor;
+};
+
+/* One of `sources:`; the keys below hold for every reader, the rest is the reader's. */
+struct settings_source {
+    const char *name;     /* unique */
+    const char *use;      /* "feed", "file", or a definition's name */
+    const char *channel;  /* NULL: the reader's own */
+    const char *about;    /* NULL: none; a name among brands */
+    const char *lang;     /* hint; NULL */
+    const char *audience; /* "public" or "internal" */
+    const char *zone;     /* NULL: the configuration's timezone */
+    struct ear_strings tags;
+    int64_t every_us;
+    int64_t history_us;                                           /* INT64_MAX: all; 0: none */
+    double threshold_wish, threshold_complaint, threshold_praise; /* -1: the stage's */
+    const struct config_node *node;                               /* for the reader's own keys */
+};
+
+/* One stage of a chain. */
+struct settings_stage {
+    const char *name;               /* "classify" */
+    const struct config_node *node; /* its options (NULL: none), or where its name stands */
+};
+
+struct settings_processor {
+    const char *name, *from, *to;
+    struct settings_stage *stages; /* [stage_count] */
+    size_t stage_count;
+    int64_t batch_messages;
+    int64_t batch_wait_us;
+};
+
+struct settings {
+    struct config *config;         /* the documents and all findings; freed with the settings */
+    const char *path;              /* of the configuration; NULL: none */
+    const char *base_dir;          /* relative paths start here (absolute) */
+    const char *data_dir;          /* absolute */
+    const char *share_dir;         /* absolute */
+    struct settings_brand *brands; /* [brand_count] brands and competitors */
+    size_t brand_count;
+    struct settings_source *sources;
+    size_t source_count;
+    struct settings_processor *processors; /* at least one: the default chain */
+    size_t processor_count;
+    const struct config_node *sinks; /* NULL: the SQLite store and the trend feed */
+    const char *stream_url;          /* local:DATA/log by default */
+    int64_t stream_size_bytes;
+    int64_t compact_lag_us;
+    struct stream_topic
+        topics[16]; /* [topic_count], with the policies of architecture.md as configured */
+    size_t topic_count;
+    const char *metrics_listen; /* NULL: none */
+    struct ear_strings network_allow;
+    const char *timezone;
+    struct zone *zone; /* of timezone */
+    struct ear_strings ours,
+        staff; /* accounts, as written: "reddit:AcmeHelp", "@acme@mastodon.example" */
+    const struct config_node *same; /* accounts.same */
+    bool author_names;
+    const char *author_key_path; /* DATA/author.key by default */
+    int64_t horizon_us;
+};
+
+/*
+ * Reads and checks. `path` NULL: no configuration, the defaults hold (data: ./earshot.data).
+ * data_dir NULL: as configured; else it wins (run --demo). Returns 0 with settings also when there
+ * are findings of severity error: ask config_errors(settings->config). -1 with EAR_FATAL. Caller
+ * frees with settings_free.
+ */
+EAR_MUST_CHECK
+int settings_load(struct settings **out, const char *path, const char *data_dir,
+                  const char *share_dir, struct ear_error *err);
+void settings_free(struct settings *settings);
+
+/* --config, $EARSHOT_CONFIG, ./earshot.yaml, /etc/earshot/earshot.yaml: the first that is named or
+ * exists; NULL: none. Caller frees. */
+char *settings_find(const char *given);
+
+/* `path` from where the configuration lies (absolute stays); caller frees. NULL: out of memory. */
+char *settings_path(const struct settings *settings, const char *path);
+
+/* DATA/run, where the roles' lock files lie; written to out. */
+const char *settings_run_dir(const struct settings *settings, char *out, size_t size);
+
+/* Opens the configured stream with all topics. Makes the data folder where it is missing, unless
+ * read_only. */
+EAR_MUST_CHECK
+int settings_open_stream(struct stream **out, const struct settings *settings, bool read_only,
+                         struct ear_error *err);
+
+/* Prints findings: one a line, FILE:LINE:COL KEY: TEXT, to stderr, or NDJSON to stdout. Returns how
+ * many are errors. */
+size_t settings_print_findings(const struct settings *settings, bool json);
+
+#endif

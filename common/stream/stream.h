@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_COMMON_STREAM_STREAM_H
+#define EARSHOT_COMMON_STREAM_STREAM_H
+
+/*
+ * The only door to the log. Topics have partitions; a message has a key, and all messages of one
+ * key lie in one partition, in order. A group has a position on each partition: the offset of the
+ * next message it will be given. One idea carries everything else: a transaction publishes messages
+ * and moves a group's position at once, or does neither.
+ *
+ * Two back ends behind it, chosen by the URL: local:PATH (one LMDB environment, local.c) and
+ * kafka://… (kafka.c, a later issue: refused by name). What holds on both: offsets grow but may
+ * have gaps; what was committed is durable when stream_commit returns; a reader sees only what was
+ * committed; a message that a later one of the same key superseded may be gone, the latest never
+ * (unless retention says so); a message with no value is a tombstone: its key is gone.
+ *
+ * Threads: a struct stream may be shared by any number; a reader and a transaction belong to one
+ * thread at a time. No transaction stays open while its owner waits for a network, a plugin or a
+ * person (one writer at a time on the local log).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+
+struct stream;
+struct stream_reader;
+struct stream_transaction;
+
+enum { STREAM_MESSAGE_MAX = 1024 * 1024, STREAM_KEY_MAX = 4096, STREAM_PARTITIONS_MAX = 64 };
+
+/* What a topic keeps. Both may be set: compacted and aged out (Kafka's compact,delete). */
+struct stream_topic {
+    const char *name;     /* "posts" */
+    int partitions;       /* 1..STREAM_PARTITIONS_MAX; fixed when the topic is first made */
+    bool compact;         /* superseded messages of a key go */
+    int64_t retention_us; /* what all groups have read goes at this age; 0: kept for ever */
+    bool yields; /* under pressure of size, what all groups have read goes earlier, oldest first
+                    (posts) */
+};
+
+struct stream_config {
+    const char *url;        /* local:PATH */
+    int64_t size_bytes;     /* local: the map's fixed size */
+    int64_t compact_lag_us; /* a superseded message stays readable at least this long; 0: goes at
+                               the next maintenance */
+    const struct stream_topic
+        *topics; /* [topic_count]: made where missing, policies brought up to date */
+    size_t topic_count;
+    bool read_only; /* views and tap: makes nothing, writes nothing; a log that does not exist is
+                       EAR_RETRY */
+};
+
+/*
+ * Opens the log. Config is borrowed for the call. -1: EAR_CONFIG (URL, a back end not built, path
+ * not usable, a topic with another number of partitions), EAR_RETRY (a service that does not
+ * answer; read_only and no log yet), EAR_FATAL (broken or newer file). Caller closes, after its
+ * readers.
+ */
+EAR_MUST_CHECK
+int stream_open(struct stream **out, const struct stream_config *config, struct ear_error *err);
+void stream_close(struct stream *stream);
+
+/* --- reading --- */
+
+struct stream_message {
+    const char *topic; /* lives as long as the stream */
+    int partition;
+    int64_t offset;
+    int64_t at_us;   /* when it was published: wall time of its writer */
+    const char *key; /* NUL-ended beyond its length; lives as long as the batch */
+    size_t key_length;
+    const char *value; /* NULL: tombstone. NUL-ended beyond its length */
+    size_t value_length;
+};
+
+/* What a read brought: a copy, free of the log. Reused from read to read. */
+struct stream_batch {
+    struct stream_message *messages; /* [count]; per partition in order of offset */
+    size_t count;
+    size_t bytes;
+    void *memory; /* the stream's */
+};
+
+void stream_batch_clear(struct stream_batch *batch);
+
+/*
+ * Joins a group on topics. Where it stands: at the group's positions; a group with none on any
+ * partition starts at the earliest; a partition without one among others that have one is new and
+ * starts at the earliest. Anything else missing (a position past the end, or below what is kept
+ * although the group never read it) is EAR_CONFIG with topic, partition and both offsets: never a
+ * silent jump. Caller closes.
+ */
+EAR_MUST_CHECK
+int stream_subscribe(struct stream_reader **out, struct stream *stream, const char *group,
+                     const char *const topics[], size_t topic_count, struct ear_error *err);
+void stream_reader_close(struct stream_reader *reader);
+
+/* Reads on elsewhere on one partition: what a sink does whose database knows better than the group.
+ * Drops nothing else. */
+EAR_MUST_CHECK
+int stream_seek(struct stream_reader *reader, const char *topic, int partition, int64_t offset,
+                struct ear_error *err);
+
+/*
+ * The next messages, at most max_messages and about max_bytes (one larger message comes alone).
+ * Waits up to timeout_ms for the first (woken within 50 ms of a commit), never for more. Messages
+ * come fairly from all partitions. 0 with batch->count 0: none came. EAR_FENCED: the group gave
+ * this reader's partitions away: drop everything, read on.
+ */
+EAR_MUST_CHECK
+int stream_read(struct stream_reader *reader, struct stream_batch *batch, size_t max_messages,
+                size_t max_bytes, int timeout_ms, struct ear_error *err);
+
+/* Goes back to the group's committed positions, as after an abort: what was read since comes again.
+ */
+EAR_MUST_CHECK
+int stream_rewind(struct stream_reader *reader, struct ear_error *err);
+
+/* Where the reader will read next on a partition. -1: no such. */
+int64_t stream_position(const struct stream_reader *reader, const char *topic, int partition);
+
+/* --- writing --- */
+
+/* Begins. Outside work first: messages are copied and encoded as they are published, the log is
+ * locked in stream_commit only. */
+EAR_MUST_CHECK
+int stream_begin(struct stream_transaction **out, struct stream *stream, struct ear_error *err);
+
+/*
+ * Adds a message (value NULL: tombstone). key may be NULL on topics that are not compacted:
+ * partitions by turns. EAR_REJECT "too_large" beyond STREAM_MESSAGE_MAX, and the transaction goes
+ * on without it; EAR_CONFIG: unknown topic.
+ */
+EAR_MUST_CHECK
+int stream_publish(struct stream_transaction *transaction, const char *topic, const char *key,
+                   size_t key_length, const char *value, size_t value_length, int64_t at_us,
+                   struct ear_error *err);
+
+/*
+ * Moves the reader's group to one past each partition's last message that stream_read gave out.
+ * With a condition: if the group's position is not where this reader began (somebody else moved
+ * it), the commit fails with EAR_FENCED and nothing is published.
+ */
+EAR_MUST_CHECK
+int stream_move(struct stream_transaction *transaction, struct stream_reader *reader,
+                struct ear_error *err);
+
+/*
+ * Commits and frees the transaction, whatever happens. -1: EAR_RETRY (log full or service away:
+ * nothing was published; begin again), EAR_FENCED, EAR_FATAL. After a failure with a reader moved:
+ * stream_rewind.
+ */
+EAR_MUST_CHECK
+int stream_commit(struct stream_transaction *transaction, struct ear_error *err);
+void stream_abort(struct stream_transaction *transaction);
+
+/* --- tables: what compacted topics hold --- */
+
+/* The latest value of a key, copied; caller frees. 1 found, 0 none (or tombstone), -1 failed. */
+EAR_MUST_CHECK
+int stream_lookup(struct stream *stream, const char *topic, const char *key, size_t key_length,
+                  char **out, size_t *out_length, struct ear_error *err);
+
+/* Calls visit for the latest message of every key, in no order; visit returns false to stop. Values
+ * live during the call. */
+EAR_MUST_CHECK
+int stream_each_latest(struct stream *stream, const char *topic,
+                       bool (*visit)(void *user, const struct stream_message *message), void *user,
+                       struct ear_error *err);
+
+/* --- looking without joining --- */
+
+struct stream_span {
+    int64_t earliest; /* offset of the oldest message kept */
+    int64_t end;      /* offset that the next message will get */
+};
+
+int stream_partitions(struct stream *stream, const char *topic); /* 0: unknown topic */
+EAR_MUST_CHECK
+int stream_span(struct stream *stream, const char *topic, int partition, struct stream_span *out,
+                struct ear_error *err);
+
+/* A group's committed position, or -1 where it has none. Own errors: -2 with err. */
+EAR_MUST_CHECK
+int64_t stream_group_position(struct stream *stream, const char *group, const char *topic,
+                              int partition, struct ear_error *err);
+
+/* A reader without a group, from given instants or ends: what `tap` uses. from_us: INT64_MIN
+ * earliest, INT64_MAX only what arrives. */
+EAR_MUST_CHECK
+int stream_follow(struct stream_reader **out, struct stream *stream, const char *topic,
+                  int64_t from_us, struct ear_error *err);
+
+/* One message by place ("posts/3/1290"): what `rejects retry` reads. 1 found, 0 gone, -1 failed.
+ * Batch holds it. */
+EAR_MUST_CHECK
+int stream_fetch(struct stream *stream, const char *topic, int partition, int64_t offset,
+                 struct stream_batch *batch, struct ear_error *err);
+
+/* --- keeping house --- */
+
+/* How full the log is, 0..1 (local; 0 where there is no bound). At 0.9 collectors pause. */
+double stream_fullness(struct stream *stream);
+
+/*
+ * A bounded slice of compaction and retention as of now_us; call about once a second from any role.
+ * Sets *more if there is work left. Removes nothing that a group has still to read, but superseded
+ * messages. No-op on Kafka.
+ */
+EAR_MUST_CHECK
+int stream_maintain(struct stream *stream, int64_t now_us, bool *more, struct ear_error *err);
+
+/*
+ * Removes every superseded message and every tombstone's key now, whatever the lag: what `forget`
+ * needs. With `disk`: also rewrites the file without them, which needs every other process to have
+ * closed it (EAR_RETRY names who has not) and fills *freed_bytes.
+ */
+EAR_MUST_CHECK
+int stream_compact(struct stream *stream, bool disk, int64_t *freed_bytes, struct ear_error *err);
+
+#endif
