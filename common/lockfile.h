@@ -3,7 +3,7 @@
 #define EARSHOT_COMMON_LOCKFILE_H
 
 /*
- * One process per role: a file under run/ that is locked (flock) for the life of the process and
+ * One process per role: a file under run/ that is locked for the life of the process and
  * names its pid. The lock dies with the process however it dies, so a stale file is no obstacle.
  */
 
