@@ -19,13 +19,14 @@ enum ear_option_type {
     EAR_DURATION,   /* int64_t, microseconds; 30s, 5m, 2h, 90d */
     EAR_SIZE,       /* int64_t, bytes; 512KiB, 8GiB, plain bytes */
     EAR_STRINGS,    /* struct ear_strings; a sequence of scalars, or one scalar */
-    EAR_CHOICE,  /* const char *; fallback lists what is allowed, the default first: "text|json" */
-    EAR_SECTION, /* a mapping with keys of its own: `section` is their table, its fields lie in a
-                    struct at `offset` */
+    EAR_CHOICE,     /* const char *; fallback lists what is allowed, the default first: "text|json";
+                       "|text|json" has none (NULL), "!|text|json" is required */
+    EAR_SECTION,    /* a mapping with keys of its own: `section` is their table, its fields lie in a
+                       struct at `offset` */
     EAR_TREE,    /* const struct config_node *, as written: for what a room reads itself (NULL where
                     absent) */
     EAR_UNBUILT, /* known, but the feature that `help` names is not built yet: an error of check and
-                    of every start */
+                    of every start. With a `section` the names of the keys below are checked too */
 };
 
 struct ear_strings {
@@ -40,7 +41,7 @@ struct ear_option {
     const char *fallback; /* what holds where the key is absent, as one would write it; NULL: none;
                              "!" means required */
     const char *help;     /* one line for the reference page */
-    const struct ear_option *section; /* EAR_SECTION only */
+    const struct ear_option *section; /* EAR_SECTION, EAR_UNBUILT */
 };
 
 #endif

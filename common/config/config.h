@@ -8,8 +8,10 @@
  * collected before anything is refused, so that one check shows them all.
  *
  * ${VAR}, ${VAR:-default} and ${file:NAME} are substituted after parsing, in scalars only, so a
- * value never adds structure. Only config.c knows libfyaml. A document and what was filled from it
- * live until config_free. Threads: one at a time; what was filled may be read by any.
+ * value never adds structure; one that is unset and has no default is a finding; $${ is a literal
+ * ${. Relative ${file:} names start at the folder of the first file read. Only yaml.c knows
+ * libfyaml. A document and what was filled from it live until config_free. Threads: one at a time;
+ * what was filled may be read by any.
  */
 
 #include <stdbool.h>
@@ -47,7 +49,10 @@ const struct config_node *config_read_text(struct config *config, const char *na
 /* Nodes. A NULL node is absent: everything answers so. */
 bool config_is_mapping(const struct config_node *node);
 bool config_is_sequence(const struct config_node *node);
-const char *config_scalar(const struct config_node *node); /* substituted; NULL if no scalar */
+bool config_is_absent(const struct config_node *node);      /* NULL, or a key without a value */
+const char *config_scalar(const struct config_node *node);  /* substituted; NULL if no scalar */
+const char *config_written(const struct config_node *node); /* before substitution; likewise */
+bool config_is_unset(const struct config_node *node); /* what it names is not there: reported */
 const struct config_node *config_get(const struct config_node *mapping, const char *key);
 size_t config_count(const struct config_node *node);
 const struct config_node *
@@ -69,6 +74,15 @@ size_t config_fill(struct config *config, const struct config_node *mapping,
                    const struct ear_option options[], const char *const extra[], const char *what,
                    void *out);
 
+/*
+ * One value from text into the option's field of `out` (the whole struct): what the command line
+ * needs. Ranges and choices hold; EAR_STRINGS adds one to the list. What is filled lives until
+ * config_free. -1 with EAR_CONFIG: "'banana' is no duration; write …".
+ */
+EAR_MUST_CHECK
+int config_value(struct config *config, const struct ear_option *option, const char *text,
+                 void *out, struct ear_error *err);
+
 /* Adds a finding of a room's own at a node. */
 void config_report(struct config *config, enum config_severity severity,
                    const struct config_node *node, const char *format, ...) EAR_PRINTF(4, 5);
@@ -76,8 +90,6 @@ void config_report(struct config *config, enum config_severity severity,
 size_t config_errors(const struct config *config);
 size_t config_finding_count(const struct config *config);
 const struct config_finding *config_finding_at(const struct config *config, size_t index);
-
-/* Every ${VAR} that was unset and had no default: a finding of check. */
 
 /* "did you mean 'every'?" among choices[] (NULL-ended), or "": the nearest within a third of the
  * length. Writes into out, returns it. */
