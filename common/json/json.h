@@ -9,8 +9,11 @@
  * emits invalid UTF-8.
  *
  * Strings are decoded once, on reading: escapes resolved, a lone surrogate, NUL or invalid UTF-8
- * replaced by U+FFFD (`repaired` says so). Numbers keep their text. Duplicate keys: the last wins
- * (`duplicates` says so). Only yajl knows yajl: no other room includes it.
+ * replaced by U+FFFD (`repaired` says so), in the kept text too, so that what is copied out of it
+ * raw is sound. Numbers keep their text. Duplicate keys: the last wins, the others are passed over
+ * by every function (`duplicates` says so). No other room includes yajl.
+ *
+ * Threads: one at a time per document or writer; nodes may be read by any number.
  */
 
 #include <stdbool.h>
@@ -33,7 +36,7 @@ enum json_kind {
 
 struct json_limits {
     size_t bytes;   /* of the text; beyond: too_big */
-    size_t depth;   /* of nesting; beyond: too_deep */
+    size_t depth;   /* of nesting, at most JSON_DEPTH_MAX; beyond: too_deep */
     size_t members; /* of all arrays and objects together; beyond: too_many */
 };
 
@@ -57,6 +60,15 @@ void json_free(struct json *json);
 EAR_MUST_CHECK
 const struct json_node *json_read(struct json *json, const char *text, size_t length,
                                   const struct json_limits *limits, struct ear_error *err);
+
+/*
+ * The last text that was read, for keeping: a copy of the whole document in one piece of
+ * json_pack_size bytes of the caller's (aligned as malloc does), so that the struct json is free
+ * for the next text. Returns its root, which lives as long as the memory. Only after a json_read
+ * that succeeded.
+ */
+size_t json_pack_size(const struct json *json);
+const struct json_node *json_pack(const struct json *json, void *memory);
 
 bool json_repaired(const struct json *json);   /* some string of the last text was mended */
 bool json_duplicates(const struct json *json); /* some object of the last text had a key twice */
@@ -88,6 +100,9 @@ bool json_boolean(const struct json_node *node, bool *out);
 
 /* The value as it stands in the text (for a string: with quotes and escapes), length by out. */
 const char *json_raw(const struct json_node *node, size_t *length);
+
+/* A member as it stands in the text: key, colon and value. NULL for what is no member. */
+const char *json_member_raw(const struct json_node *node, size_t *length);
 
 /* --- writing --- */
 

@@ -39,13 +39,19 @@ void *message_arena_take(struct message_arena *arena, size_t size, struct ear_er
 
 /*
  * Reads one message; copies `text`. NULL with EAR_REJECT and a code in front ("bad_json: …",
- * "too_deep: …", "schema: no object").
+ * "too_deep: …", "too_large: …", "schema: no object").
  */
 EAR_MUST_CHECK
 struct ear_message *message_read(struct message_arena *arena, const char *text, size_t length,
                                  struct ear_error *err);
 
-/* A copy that can be changed apart from its original. */
+/*
+ * What a message begins with: the table of functions through which a stage reaches it
+ * (processors/stage.h, struct ear_host). NULL until the runner sets it; a copy has its original's.
+ */
+void message_set_host(struct ear_message *message, const void *host);
+
+/* A copy, in any arena, that can be changed apart from its original. */
 EAR_MUST_CHECK
 struct ear_message *message_copy(struct message_arena *arena, const struct ear_message *message,
                                  struct ear_error *err);
@@ -60,15 +66,14 @@ bool message_boolean(const struct ear_message *message, const char *name, bool *
 /* A field as it stands in the text, length by out; NULL: absent. */
 const char *message_raw(const struct ear_message *message, const char *name, size_t *length);
 
-/*
- * A field as a document, for what is nested ("author", "insight"). Lives as long as the message and
- * until that field is set. NULL: absent (or no memory left: then err says so).
- */
-const struct json_node *message_node(const struct ear_message *message, const char *name,
-                                     struct ear_error *err);
+/* A field as a node, for what is nested ("author", "insight"). Lives as long as the message. NULL:
+ * absent. */
+const struct json_node *message_node(const struct ear_message *message, const char *name);
 
-/* Sets a field to JSON text (valid, the caller's; copied) or to a string. Set to NULL removes it.
- * -1 with EAR_FATAL. */
+/*
+ * Sets a field to JSON text (checked; copied) or to a string. Set to NULL removes it. -1 with
+ * EAR_REJECT ("bad_json: …", "too_large: …"; the field stays as it was) or EAR_FATAL.
+ */
 EAR_MUST_CHECK
 int message_set_raw(struct ear_message *message, const char *name, const char *json, size_t length,
                     struct ear_error *err);
@@ -76,8 +81,10 @@ EAR_MUST_CHECK
 int message_set_string(struct ear_message *message, const char *name, const char *text,
                        size_t length, struct ear_error *err);
 
-/* The whole as text: untouched fields byte for byte, set ones in place or before the last brace.
- * Lives as long as the arena. */
+/*
+ * The whole as text: untouched fields byte for byte, set ones in place or before the last brace.
+ * Lives as long as the arena. NULL with EAR_REJECT "too_large: …" beyond MESSAGE_MAX, or EAR_FATAL.
+ */
 EAR_MUST_CHECK
 const char *message_text(const struct ear_message *message, size_t *length, struct ear_error *err);
 

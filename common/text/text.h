@@ -5,7 +5,7 @@
 /*
  * Text as people write it, made fit to be compared: UTF-8 mended, NFC, folded, HTML taken off.
  * Strings carry their length; what is returned is NUL-ended, valid UTF-8 and the caller's to free,
- * unless said otherwise. Only text.c knows utf8proc. Threads: any.
+ * unless said otherwise. Only this room knows utf8proc. Threads: any.
  */
 
 #include <stdbool.h>
@@ -17,6 +17,13 @@
 /* Copies bytes as valid UTF-8: what is not (also NUL and surrogates) becomes U+FFFD, and *repaired
  * true (left alone otherwise). NULL: out of memory. */
 char *text_repair(const char *bytes, size_t length, size_t *out_length, bool *repaired);
+
+/*
+ * How many bytes the character at the start takes: 1 to 4 if it is valid UTF-8 (a NUL is not), else
+ * 0 and *bad (may be NULL) the number of bytes that one U+FFFD stands for, 1 to 3. length > 0.
+ * Source: Unicode 15, table 3-7 and section 3.9, "maximal subparts".
+ */
+size_t text_sequence(const char *bytes, size_t length, size_t *bad);
 
 /* True if the bytes are valid UTF-8 without NUL. */
 bool text_valid(const char *bytes, size_t length);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_COMMON_MESSAGE_MESSAGE_INTERNAL_H
+#define EARSHOT_COMMON_MESSAGE_MESSAGE_INTERNAL_H
+
+#include "common/message/message.h"
+
+struct message_chunk;
+
+struct message_arena {
+    struct message_chunk *chunks; /* the newest first */
+    size_t held, limit;           /* bytes of all chunks */
+    struct json *json;            /* reads every message; packed into the arena at once */
+    struct json_writer *writer;
+};
+
+#endif
