@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the storm listens to: feeds on a local server and a growing file that keep adding, editing and deleting, and the list of what was served."""
+
+import email.utils
+import html
+import http.server
+import json
+import random
+import threading
+import time
+
+TEXTS = [
+    "Wouldn't it be nice if the Tandelo app worked offline? Number {n}.",
+    "My Tandelo arrived three weeks late and nobody answers, order {n}.",
+    "Absolutely love my Tandelo, best purchase this year, {n} miles and counting!",
+    "Is the Tandelo charger meant to get warm? Asking about unit {n}.",
+    "Velquora or Tandelo for {n} miles a week? Undecided.",
+    "Please add a dark mode to the app, ticket {n}.",
+]
+KEEP_S = 90.0    # an item stays in its feed at least so long: longer than any outage of the collector that the storm makes
+HIDE_S = 45.0    # only items younger than this are deleted, so that the feed still shows older ones when they go
+
+
+class Item:
+    def __init__(self, source, number, text, now):
+        self.source, self.number, self.text = source, number, text
+        self.created, self.touched, self.deleted, self.edits = now, now, False, 0
+
+
+class Feed:
+    """One feed: newest first, at least KEEP_S deep."""
+
+    def __init__(self, name, seed):
+        self.name, self.random = name, random.Random(seed)
+        self.items, self.lock, self.count = [], threading.Lock(), 0
+
+    def text(self):
+        return self.random.choice(TEXTS).format(n=self.random.randrange(100000))
+
+    def turn(self, now):
+        """Adds, edits or deletes one item."""
+        with self.lock:
+            fresh = [i for i in self.items if not i.deleted and now - i.touched > 0.2 and now - i.created < KEEP_S * 0.8]
+            young = [i for i in fresh if now - i.created < HIDE_S and len(self.items) > 5]
+            dice = self.random.random()
+            if dice < 0.08 and young:
+                item = self.random.choice(young)
+                item.deleted = True
+            elif dice < 0.30 and fresh:
+                item = self.random.choice(fresh)
+                item.text, item.touched, item.edits = self.text() + " Edited.", now, item.edits + 1
+            else:
+                self.count += 1
+                item = Item(self.name, self.count, self.text(), now)
+                self.items.append(item)
+            return item
+
+    def rss(self, base, now):
+        with self.lock:
+            shown = [i for i in self.items if not i.deleted and now - i.created < KEEP_S][::-1] or [i for i in self.items if not i.deleted][-5:]
+            entries = "".join(
+                f"<item><guid isPermaLink=\"false\">{self.name}-{i.number}</guid><link>{base}/{self.name}/{i.number}</link>"
+                f"<title>Note {i.number}</title><author>rider{i.number % 37}</author>"
+                f"<pubDate>{email.utils.formatdate(i.created, usegmt=True)}</pubDate>"
+                f"<description>{html.escape(i.text)}</description></item>" for i in shown)
+        return f"<?xml version=\"1.0\"?><rss version=\"2.0\"><channel><title>{self.name}</title><link>{base}</link>{entries}</channel></rss>"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):  # noqa: N802
+        parts = self.path.strip("/").split("/")
+        feed = self.server.feeds.get(parts[0])
+        if feed is None:
+            return self.answer(404, "nothing here")
+        if len(parts) == 1:
+            return self.answer(200, feed.rss(f"http://127.0.0.1:{self.server.server_port}", time.time()), "application/rss+xml")
+        with feed.lock:
+            item = next((i for i in feed.items if str(i.number) == parts[1]), None)
+            gone = item is None or item.deleted
+        return self.answer(410 if gone else 200, "gone" if gone else "here")
+
+    def answer(self, status, body, kind="text/plain"):
+        data = body.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+class World:
+    """The server, the file and the thread that changes them; stop it, and what was served stands still."""
+
+    def __init__(self, folder, seed, rate):
+        self.feeds = {name: Feed(name, f"{seed}-{name}") for name in ("alpha", "beta", "gamma")}
+        self.log = Feed("notes", f"{seed}-notes")
+        self.path = folder / "notes.ndjson"
+        self.path.write_text("")
+        self.rate, self.random = rate, random.Random(f"{seed}-world")
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.server.feeds = self.feeds
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.running, self.ended = threading.Event(), False
+        self.thread = threading.Thread(target=self.change, daemon=True)
+        self.thread.start()
+
+    def change(self):
+        while not self.ended:
+            self.running.wait(0.2)
+            if not self.running.is_set():
+                continue
+            now = time.time()
+            self.random.choice(list(self.feeds.values())).turn(now)
+            self.write(self.log.turn(now))
+            time.sleep(self.random.expovariate(self.rate))
+
+    def write(self, item):
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(item.created)) + "Z"
+        line = {"id": f"n{item.number}", "created_at": stamp, "text": item.text, "author": {"id": f"rider{item.number % 37}"}}
+        if item.deleted:
+            line = {"id": f"n{item.number}", "deleted": True}
+        with open(self.path, "a", encoding="utf-8") as out:
+            out.write(json.dumps(line) + "\n")
+
+    def go(self):
+        self.running.set()
+
+    def pause(self):
+        self.running.clear()
+        time.sleep(0.5)
+
+    def close(self):
+        self.ended = True
+        self.thread.join(2)
+        self.server.shutdown()
+
+    def wanted(self):
+        """Post id -> text of all that was served and is not deleted."""
+        out = {}
+        for feed in self.feeds.values():
+            out.update({f"feed:127.0.0.1:{self.port}:{feed.name}-{i.number}": i.text for i in feed.items if not i.deleted})
+        out.update({f"file:notes:n{i.number}": i.text for i in self.log.items if not i.deleted})
+        return out
+
+    def config(self):
+        base = f"http://127.0.0.1:{self.port}"
+        feeds = "\n".join(f"  - {{name: {name}, use: feed, url: \"{base}/{name}\", every: 1s}}" for name in self.feeds)
+        return (f"earshot: 1\nbrands:\n  Tandelo: [tandelo]\ncompetitors:\n  Velquora: [velquora]\nsources:\n{feeds}\n"
+                f"  - {{name: notes, use: file, path: notes.ndjson, channel: frontline, every: 1s}}\nnetwork: {{allow: [127.0.0.1]}}\n")
