@@ -21,6 +21,8 @@ bool testpoint_print(FILE *stream)
 #include <time.h>
 #include <unistd.h>
 
+#include "common/testpoints.h"
+
 enum action { ACTION_NONE, ACTION_KILL, ACTION_PAUSE, ACTION_FAIL };
 
 enum { EXIT_MISARMED = 78, PAUSE_S = 3 };
@@ -39,11 +41,8 @@ struct point {
     const char *about;
 };
 
-static const struct point points[] = {
-#define TESTPOINT_ROW(name, about) {name, about},
-#include "common/testpoints.h"
-#undef TESTPOINT_ROW
-};
+#define POINT_ROW(name, about) {name, about},
+static const struct point points[] = {TESTPOINTS(POINT_ROW)};
 
 /* The one place of a test build where state is the process's: a point knows nothing but its name.
  */

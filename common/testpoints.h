@@ -1,22 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_COMMON_TESTPOINTS_H
+#define EARSHOT_COMMON_TESTPOINTS_H
 
 /*
- * Every test point of the project, once: TESTPOINT_ROW(name, about). A room adds its rows here and
- * passes them with TESTPOINT("name"); a name that is not here stops the process, and a test finds
- * rows that no code passes. No include guard: whoever includes this defines TESTPOINT_ROW first.
- * Order: as a post travels.
+ * Every test point of the project, once: POINT(name, about). A room adds its rows to its own list
+ * here and passes them with TESTPOINT("name"); a name that is not here stops the process, and a
+ * test finds rows that no code passes. Order: as a post travels.
  */
 
-/* --- common/testpoint: for its own test, left out by --kill-points --- */
-TESTPOINT_ROW("testpoint.first", "in the test of the test points")
-TESTPOINT_ROW("testpoint.second", "in the test of the test points")
+/* For the test of the test points alone: --kill-points leaves "testpoint." out. */
+#define TESTPOINTS_OF_TESTPOINT(POINT)                                                             \
+    POINT("testpoint.first", "in the test of the test points")                                     \
+    POINT("testpoint.second", "in the test of the test points")
 
-/* --- common/stream --- */
+/* common/stream */
+#define TESTPOINTS_OF_STREAM(POINT)
 
-/* --- collectors --- */
+/* collectors */
+#define TESTPOINTS_OF_COLLECT(POINT)
 
-/* --- processors --- */
+/* processors */
+#define TESTPOINTS_OF_PROCESS(POINT)
 
-/* --- sinks --- */
+/* sinks */
+#define TESTPOINTS_OF_SINK(POINT)
 
-/* --- the command --- */
+/* common/earshot: the command */
+#define TESTPOINTS_OF_EARSHOT(POINT)
+
+#define TESTPOINTS(POINT)                                                                          \
+    TESTPOINTS_OF_TESTPOINT(POINT)                                                                 \
+    TESTPOINTS_OF_STREAM(POINT)                                                                    \
+    TESTPOINTS_OF_COLLECT(POINT)                                                                   \
+    TESTPOINTS_OF_PROCESS(POINT)                                                                   \
+    TESTPOINTS_OF_SINK(POINT)                                                                      \
+    TESTPOINTS_OF_EARSHOT(POINT)
+
+#endif

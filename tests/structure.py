@@ -67,9 +67,27 @@ def check_includes(name, text, report):
                 report(f"{place}: <{path}> belongs behind {door}")
 
 
+def check_testpoints(files, report):
+    """Every test point that code passes is in common/testpoints.h, once, and the other way round."""
+    rows = re.findall(r'POINT\("([^"]+)",', (ROOT / "common/testpoints.h").read_text(encoding="utf-8"))
+    passed = set()
+    for name in files:
+        if name.endswith((".c", ".h", ".cc")) and not name.startswith(("tests/", "common/testpoint")):
+            text = (ROOT / name).read_text(encoding="utf-8")
+            passed |= set(re.findall(r'TESTPOINT(?:_FAILS)?\("([^"]+)"\)', text))
+    for point in sorted({row for row in rows if rows.count(row) > 1}):
+        report(f"common/testpoints.h: {point} stands there twice")
+    for point in sorted(passed - set(rows)):
+        report(f"common/testpoints.h: {point} is passed but not listed")
+    for point in sorted(set(rows) - passed):
+        if not point.startswith("testpoint."):
+            report(f"common/testpoints.h: no code passes {point}")
+
+
 def main():
     faults = []
     files = tracked()
+    check_testpoints(files, faults.append)
     for top in sorted({f.split("/")[0] for f in files}):
         if top not in TOP and not top.startswith("."):
             faults.append(f"{top}: not among what the top level holds")
