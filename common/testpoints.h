@@ -23,7 +23,8 @@
 #define TESTPOINTS_OF_PROCESS(POINT)
 
 /* sinks */
-#define TESTPOINTS_OF_SINK(POINT)
+#define TESTPOINTS_OF_SINK(POINT)                                                                  \
+    POINT("sink.commit", "the store's COMMIT itself; fails")
 
 /* common/earshot: the command */
 #define TESTPOINTS_OF_EARSHOT(POINT)

@@ -1,0 +1,272 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Everything the store is asked, each under the name that store.h knows it by. Parameters are
+-- numbered and bound; no text is ever built from data.
+
+-- name: meta_get
+SELECT value FROM meta WHERE key = ?1;
+
+-- name: meta_set
+INSERT INTO meta (key, value) VALUES (?1, ?2)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+
+-- name: counter_add
+INSERT INTO counter (name, value) VALUES (?1, ?2)
+ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value;
+
+-- name: counter_each
+SELECT name, value FROM counter ORDER BY name;
+
+-- name: name_find
+SELECT n FROM name WHERE text = ?1;
+
+-- name: name_add
+INSERT INTO name (text) VALUES (?1) RETURNING n;
+
+-- name: name_each
+SELECT n, text FROM name ORDER BY n;
+
+-- name: position_each
+SELECT topic, part, next FROM position ORDER BY topic, part;
+
+-- name: position_first
+INSERT INTO position (topic, part, next) VALUES (?1, ?2, ?3)
+ON CONFLICT (topic, part) DO NOTHING;
+
+-- name: position_move
+UPDATE position SET next = ?3 WHERE topic = ?1 AND part = ?2 AND next = ?4;
+
+-- What stands against a post, or about it: ?1 hash of its id, ?2 hash of its author (or null).
+-- name: post_known
+SELECT g.version, g.model, g.deleted,
+       EXISTS (SELECT 1 FROM forgotten WHERE hash = ?1 OR hash = ?2),
+       EXISTS (SELECT 1 FROM decision WHERE post = ?1)
+FROM (SELECT 1 AS one) AS o LEFT JOIN gone AS g ON g.hash = ?1;
+
+-- name: insight_find
+SELECT "row", version, model, source, also, day, created_us, fold, author, copy, person
+FROM insight WHERE hash = ?1;
+
+-- name: insight_add
+INSERT INTO insight (hash, id, version, model, source, also, platform, channel, url, author,
+    author_name, person, created_us, edited_us, collected_us, day, hour, title, text, lang, thread,
+    parent, conversation, rating, engagement, flags, audience, wish, complaint, praise, sentiment,
+    labels, fold, copy, body)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
+    ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)
+RETURNING "row";
+
+-- name: insight_replace
+UPDATE insight SET hash = ?1, id = ?2, version = ?3, model = ?4, source = ?5, also = ?6,
+    platform = ?7, channel = ?8, url = ?9, author = ?10, author_name = ?11, person = ?12,
+    created_us = ?13, edited_us = ?14, collected_us = ?15, day = ?16, hour = ?17, title = ?18,
+    text = ?19, lang = ?20, thread = ?21, parent = ?22, conversation = ?23, rating = ?24,
+    engagement = ?25, flags = ?26, audience = ?27, wish = ?28, complaint = ?29, praise = ?30,
+    sentiment = ?31, labels = ?32, fold = ?33, copy = ?34, body = ?35
+WHERE "row" = ?36;
+
+-- name: insight_also
+UPDATE insight SET also = ?2 WHERE "row" = ?1;
+
+-- name: insight_labels
+UPDATE insight SET labels = ?2 WHERE "row" = ?1;
+
+-- name: insight_copy
+UPDATE insight SET copy = ?2 WHERE "row" = ?1;
+
+-- name: insight_delete
+DELETE FROM insight WHERE "row" = ?1;
+
+-- name: insight_by_person
+SELECT "row", author FROM insight WHERE person = ?1;
+
+-- Posts that the horizon has passed, a slice at a time.
+-- name: insight_before_day
+SELECT "row" FROM insight WHERE day < ?1 LIMIT ?2;
+
+-- name: insight_each_row
+SELECT "row" FROM insight WHERE "row" > ?1 ORDER BY "row" LIMIT ?2;
+
+-- name: insight_body
+SELECT hash, body, source, also, day, copy, author, fold, created_us FROM insight WHERE "row" = ?1;
+
+-- name: insight_show
+SELECT id, source, url, title, text, author, author_name, thread, created_us, edited_us, labels,
+       wish, complaint, praise, version, channel, lang, body, hash
+FROM insight WHERE "row" = ?1;
+
+-- name: insight_by_id
+SELECT "row" FROM insight ORDER BY id;
+
+-- name: insight_span
+SELECT count(*), min(created_us), max(created_us) FROM insight;
+
+-- name: gone_put
+INSERT INTO gone (hash, version, model, deleted) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (hash) DO UPDATE
+SET version = excluded.version, model = excluded.model, deleted = excluded.deleted;
+
+-- name: gone_clear
+DELETE FROM gone WHERE hash = ?1;
+
+-- name: gone_expire
+DELETE FROM gone WHERE version < ?1;
+
+-- Did another author or source say the same (?1) in the time before (?6 to ?2)? ?3 the post's own
+-- hash, ?4 its source, ?5 its author.
+-- name: copy_earlier
+SELECT 1 FROM insight
+WHERE fold = ?1 AND created_us BETWEEN ?6 AND ?2 AND (created_us, hash) < (?2, ?3)
+  AND (source <> ?4 OR author <> ?5)
+LIMIT 1;
+
+-- Those that are copies now that a post (?3, at ?2, by ?5 from ?4) says the same before them.
+-- name: copy_made
+UPDATE insight SET copy = 1
+WHERE fold = ?1 AND created_us BETWEEN ?2 AND ?6 AND (created_us, hash) > (?2, ?3)
+  AND copy = 0 AND (source <> ?4 OR author <> ?5)
+RETURNING "row", day, 0;
+
+-- Those that are none any more now that such a post no longer does; ?4 is the window.
+-- name: copy_unmade
+UPDATE insight SET copy = 0
+WHERE fold = ?1 AND created_us BETWEEN ?2 AND ?3 AND copy = 1
+  AND NOT EXISTS (
+    SELECT 1 FROM insight AS q
+    WHERE q.fold = insight.fold AND q.created_us BETWEEN insight.created_us - ?4 AND insight.created_us
+      AND (q.created_us, q.hash) < (insight.created_us, insight.hash)
+      AND (q.source <> insight.source OR q.author <> insight.author))
+RETURNING "row", day, person;
+
+-- name: fact_add
+INSERT INTO fact_row (day, post, brand, label, touchpoint, audience, hour, channel, source, lang,
+    theme, author, thread, created_us)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14);
+
+-- name: fact_delete
+DELETE FROM fact_row WHERE day = ?1 AND post = ?2;
+
+-- name: fact_brands
+INSERT INTO dirty (day, brand)
+SELECT DISTINCT day, brand FROM fact_row WHERE day = ?1 AND post = ?2
+ON CONFLICT (day, brand) DO NOTHING;
+
+-- name: fact_person
+UPDATE fact_row SET author = ?3 WHERE day = ?1 AND post = ?2;
+
+-- What views read: a post's labels stand in its rows without a touch point, its touch points in
+-- those without a label, its brands in both.
+-- name: fact_scan
+SELECT post, brand, label, touchpoint, audience, channel, source, lang, theme, author, thread,
+       created_us, day
+FROM fact_row
+WHERE day BETWEEN ?1 AND ?2 AND created_us >= ?3 AND created_us < ?4
+  AND (label = 0 OR touchpoint = 0)
+ORDER BY day, post, brand, label, touchpoint;
+
+-- name: fact_each
+SELECT post, day, hour, brand, label, channel, source, lang, touchpoint, theme, audience, author,
+       thread, created_us
+FROM fact ORDER BY post, brand, label, touchpoint;
+
+-- name: fact_count
+SELECT count(*) FROM fact_row;
+
+-- name: dirty_add
+INSERT INTO dirty (day, brand) VALUES (?1, ?2) ON CONFLICT (day, brand) DO NOTHING;
+
+-- name: dirty_days
+SELECT DISTINCT day FROM dirty ORDER BY day DESC LIMIT ?1;
+
+-- name: dirty_count
+SELECT count(*) FROM dirty;
+
+-- name: dirty_clear
+DELETE FROM dirty WHERE day = ?1;
+
+-- name: dirty_forget_before
+DELETE FROM dirty WHERE day < ?1;
+
+-- name: rollup_clear
+DELETE FROM rollup_row
+WHERE day = ?1 AND brand IN (SELECT d.brand FROM dirty AS d WHERE d.day = ?1);
+
+-- name: rollup_fill
+INSERT INTO rollup_row (day, brand, label, posts, people, conversations)
+SELECT day, brand, label, count(*), count(DISTINCT CASE WHEN author <> 0 THEN author END),
+       count(DISTINCT thread)
+FROM fact_row
+WHERE day = ?1 AND touchpoint = 0 AND audience = 0
+  AND brand IN (SELECT d.brand FROM dirty AS d WHERE d.day = ?1)
+GROUP BY day, brand, label;
+
+-- name: rollup_each
+SELECT day, brand, label, posts, people, conversations FROM rollup_day ORDER BY day, brand, label;
+
+-- How many rows of the cache differ from the facts, from day ?1 on, but for what is dirty.
+-- name: rollup_wrong
+WITH said AS (
+    SELECT day, brand, label, posts, people, conversations FROM rollup_row WHERE day >= ?1),
+counted AS (
+    SELECT day, brand, label, count(*), count(DISTINCT CASE WHEN author <> 0 THEN author END),
+           count(DISTINCT thread)
+    FROM fact_row WHERE day >= ?1 AND touchpoint = 0 AND audience = 0
+    GROUP BY day, brand, label),
+differ AS (
+    SELECT * FROM (SELECT * FROM said EXCEPT SELECT * FROM counted) AS a
+    UNION ALL
+    SELECT * FROM (SELECT * FROM counted EXCEPT SELECT * FROM said) AS b)
+SELECT count(*) FROM differ
+WHERE NOT EXISTS (SELECT 1 FROM dirty AS d WHERE d.day = differ.day AND d.brand = differ.brand);
+
+-- name: decision_add
+INSERT INTO decision (id, post, kind, at, who, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: decision_of_post
+SELECT body FROM decision WHERE post = ?1 AND kind = ?2 ORDER BY seq;
+
+-- name: decision_counts
+SELECT count(*), coalesce(sum(CASE WHEN i.hash IS NULL THEN 1 ELSE 0 END), 0)
+FROM decision AS d LEFT JOIN insight AS i ON i.hash = d.post;
+
+-- name: forgotten_add
+INSERT INTO forgotten (hash, kind, at_us) VALUES (?1, ?2, ?3) ON CONFLICT (hash) DO NOTHING;
+
+-- name: source_put
+INSERT INTO source_state (source, state, at_us, last_success_us, last_post_us, next_us, every_us,
+    code, error, failures)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+ON CONFLICT (source) DO UPDATE
+SET state = excluded.state, at_us = excluded.at_us, last_success_us = excluded.last_success_us,
+    last_post_us = excluded.last_post_us, next_us = excluded.next_us, every_us = excluded.every_us,
+    code = excluded.code, error = excluded.error, failures = excluded.failures;
+
+-- name: source_delete
+DELETE FROM source_state WHERE source = ?1;
+
+-- name: source_each
+SELECT source, state, at_us, last_success_us, last_post_us, next_us, every_us, code, error, failures
+FROM source_state ORDER BY source;
+
+-- name: outbox_add
+INSERT INTO outbox (kind, key, body) VALUES (?1, ?2, ?3) ON CONFLICT (kind, key) DO NOTHING;
+
+-- name: outbox_next
+SELECT n, kind, key, body FROM outbox WHERE n > ?1 ORDER BY n LIMIT ?2;
+
+-- name: outbox_delete
+DELETE FROM outbox WHERE n = ?1;
+
+-- name: outbox_count
+SELECT count(*) FROM outbox;
+
+-- name: feed_each
+SELECT week, brand, label, summary, updated_us FROM feed_entry ORDER BY week, brand, label;
+
+-- name: feed_put
+INSERT INTO feed_entry (week, brand, label, summary, updated_us) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (week, brand, label) DO UPDATE
+SET summary = excluded.summary, updated_us = excluded.updated_us;
+
+-- name: feed_expire
+DELETE FROM feed_entry WHERE week < ?1;

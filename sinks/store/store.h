@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_SINKS_STORE_STORE_H
+#define EARSHOT_SINKS_STORE_STORE_H
+
+/*
+ * The door to the store: where insights, facts, roll-ups, decisions, the outbox and the positions
+ * lie. Two ideas: everything it is ever asked stands in queries.sql under a name, with bound
+ * parameters only; and whoever writes does so between store_begin and store_commit, rows and
+ * positions at once.
+ *
+ * A back end (store_internal.h) runs those queries: SQLite (sqlite.c), and later PostgreSQL
+ * (refused by name until then). What a table holds, and why, is told in its schema. Policy - when
+ * to retry, to open anew, to give up - is the caller's; an error's kind says which:
+ * EAR_REJECT: the database refuses this row, everything else may go on (inside a savepoint);
+ * EAR_RETRY: nothing of the transaction counts; if store_broken then says so, the store has to be
+ * closed and opened again before the next try; EAR_CONFIG: a person has to act; EAR_FATAL: broken.
+ *
+ * Threads: one at a time per struct store.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+
+struct store;
+struct store_rows;
+
+struct store_config {
+    const char *url; /* "sqlite:PATH" */
+    bool read_only;  /* views: makes nothing, writes nothing, checkpoints nothing; no store yet is
+                        EAR_RETRY */
+    bool check;      /* read the whole file first and refuse a damaged one: after store_broken */
+};
+
+/* Every query by its name in queries.sql, in no order. */
+#define STORE_QUERIES(QUERY)                                                                       \
+    QUERY(META_GET, "meta_get")                                                                    \
+    QUERY(META_SET, "meta_set")                                                                    \
+    QUERY(COUNTER_ADD, "counter_add")                                                              \
+    QUERY(COUNTER_EACH, "counter_each")                                                            \
+    QUERY(NAME_FIND, "name_find")                                                                  \
+    QUERY(NAME_ADD, "name_add")                                                                    \
+    QUERY(NAME_EACH, "name_each")                                                                  \
+    QUERY(POSITION_EACH, "position_each")                                                          \
+    QUERY(POSITION_FIRST, "position_first")                                                        \
+    QUERY(POSITION_MOVE, "position_move")                                                          \
+    QUERY(POST_KNOWN, "post_known")                                                                \
+    QUERY(INSIGHT_FIND, "insight_find")                                                            \
+    QUERY(INSIGHT_ADD, "insight_add")                                                              \
+    QUERY(INSIGHT_REPLACE, "insight_replace")                                                      \
+    QUERY(INSIGHT_ALSO, "insight_also")                                                            \
+    QUERY(INSIGHT_LABELS, "insight_labels")                                                        \
+    QUERY(INSIGHT_COPY, "insight_copy")                                                            \
+    QUERY(INSIGHT_DELETE, "insight_delete")                                                        \
+    QUERY(INSIGHT_BY_PERSON, "insight_by_person")                                                  \
+    QUERY(INSIGHT_BEFORE_DAY, "insight_before_day")                                                \
+    QUERY(INSIGHT_EACH_ROW, "insight_each_row")                                                    \
+    QUERY(INSIGHT_BODY, "insight_body")                                                            \
+    QUERY(INSIGHT_SHOW, "insight_show")                                                            \
+    QUERY(INSIGHT_BY_ID, "insight_by_id")                                                          \
+    QUERY(INSIGHT_SPAN, "insight_span")                                                            \
+    QUERY(GONE_PUT, "gone_put")                                                                    \
+    QUERY(GONE_CLEAR, "gone_clear")                                                                \
+    QUERY(GONE_EXPIRE, "gone_expire")                                                              \
+    QUERY(COPY_EARLIER, "copy_earlier")                                                            \
+    QUERY(COPY_MADE, "copy_made")                                                                  \
+    QUERY(COPY_UNMADE, "copy_unmade")                                                              \
+    QUERY(FACT_ADD, "fact_add")                                                                    \
+    QUERY(FACT_DELETE, "fact_delete")                                                              \
+    QUERY(FACT_BRANDS, "fact_brands")                                                              \
+    QUERY(FACT_PERSON, "fact_person")                                                              \
+    QUERY(FACT_SCAN, "fact_scan")                                                                  \
+    QUERY(FACT_EACH, "fact_each")                                                                  \
+    QUERY(FACT_COUNT, "fact_count")                                                                \
+    QUERY(DIRTY_ADD, "dirty_add")                                                                  \
+    QUERY(DIRTY_DAYS, "dirty_days")                                                                \
+    QUERY(DIRTY_COUNT, "dirty_count")                                                              \
+    QUERY(DIRTY_CLEAR, "dirty_clear")                                                              \
+    QUERY(DIRTY_FORGET_BEFORE, "dirty_forget_before")                                              \
+    QUERY(ROLLUP_CLEAR, "rollup_clear")                                                            \
+    QUERY(ROLLUP_FILL, "rollup_fill")                                                              \
+    QUERY(ROLLUP_EACH, "rollup_each")                                                              \
+    QUERY(ROLLUP_WRONG, "rollup_wrong")                                                            \
+    QUERY(DECISION_ADD, "decision_add")                                                            \
+    QUERY(DECISION_OF_POST, "decision_of_post")                                                    \
+    QUERY(DECISION_COUNTS, "decision_counts")                                                      \
+    QUERY(FORGOTTEN_ADD, "forgotten_add")                                                          \
+    QUERY(SOURCE_PUT, "source_put")                                                                \
+    QUERY(SOURCE_DELETE, "source_delete")                                                          \
+    QUERY(SOURCE_EACH, "source_each")                                                              \
+    QUERY(OUTBOX_ADD, "outbox_add")                                                                \
+    QUERY(OUTBOX_NEXT, "outbox_next")                                                              \
+    QUERY(OUTBOX_DELETE, "outbox_delete")                                                          \
+    QUERY(OUTBOX_COUNT, "outbox_count")                                                            \
+    QUERY(FEED_EACH, "feed_each")                                                                  \
+    QUERY(FEED_PUT, "feed_put")                                                                    \
+    QUERY(FEED_EXPIRE, "feed_expire")
+
+#define STORE_QUERY_CONSTANT(constant, name) QUERY_##constant,
+enum store_query { STORE_QUERIES(STORE_QUERY_CONSTANT) QUERY_COUNT };
+#undef STORE_QUERY_CONSTANT
+
+enum store_kind { STORE_NULL, STORE_INTEGER, STORE_NUMBER, STORE_TEXT, STORE_BLOB };
+
+/* A parameter; bytes are borrowed for the call. */
+struct store_value {
+    enum store_kind kind;
+    int64_t integer;
+    double number;
+    const void *bytes;
+    size_t length;
+};
+
+struct store_value store_null(void);
+struct store_value store_integer(int64_t value);
+struct store_value store_number(double value);
+struct store_value store_text(const char *text); /* NULL becomes null */
+struct store_value store_bytes(const char *text, size_t length);
+struct store_value store_blob(const void *bytes, size_t length);
+
+/*
+ * Opens the store; the writer makes it where it is missing and brings an older one up to date, each
+ * step in one transaction after a backup beside it. The caller holds the role's lock if it writes.
+ * Config is borrowed for the call. -1: EAR_CONFIG (URL, back end not built, path not usable, a file
+ * that is no Earshot store or is newer than this program, damage found on opening), EAR_RETRY
+ * (busy; read_only and no store yet). Caller closes.
+ */
+EAR_MUST_CHECK
+int store_open(struct store **out, const struct store_config *config, struct ear_error *err);
+void store_close(struct store *store);
+
+/* True if there is no store at this URL yet: a view then shows that nothing was said. */
+bool store_missing(const char *url);
+
+/* A statement failed in a way after which the handle must not be used: close and open again. */
+bool store_broken(const struct store *store);
+
+/* Begins a transaction: the writer's takes the write lock at once, a reader's is a snapshot. */
+EAR_MUST_CHECK
+int store_begin(struct store *store, struct ear_error *err);
+EAR_MUST_CHECK
+int store_commit(struct store *store, struct ear_error *err);
+void store_rollback(struct store *store); /* does nothing outside a transaction */
+
+/* One savepoint inside a transaction: what came after it is undone, or kept. Not nested. */
+EAR_MUST_CHECK
+int store_savepoint(struct store *store, struct ear_error *err);
+EAR_MUST_CHECK
+int store_savepoint_keep(struct store *store, struct ear_error *err);
+EAR_MUST_CHECK
+int store_savepoint_undo(struct store *store, struct ear_error *err);
+
+/* Runs a query that gives no rows. Returns how many rows it changed, or -1. */
+EAR_MUST_CHECK
+int64_t store_run(struct store *store, enum store_query query, const struct store_value values[],
+                  size_t count, struct ear_error *err);
+
+/*
+ * Runs a query that gives rows. One at a time per query: end it before asking the same one again.
+ * Values are borrowed until store_rows_end.
+ */
+EAR_MUST_CHECK
+int store_select(struct store_rows **out, struct store *store, enum store_query query,
+                 const struct store_value values[], size_t count, struct ear_error *err);
+
+/* The next row: 1 there is one, 0 there is none, -1 failed. */
+EAR_MUST_CHECK
+int store_next(struct store_rows *rows, struct ear_error *err);
+void store_rows_end(struct store_rows *rows); /* NULL does nothing */
+
+/* Columns of the row, from 0. Text and blobs live until the next store_next; text is NUL-ended
+ * (NULL: null), length may be NULL. */
+bool store_is_null(const struct store_rows *rows, int column);
+int64_t store_get_integer(const struct store_rows *rows, int column);
+double store_get_number(const struct store_rows *rows, int column);
+const char *store_get_text(const struct store_rows *rows, int column, size_t *length);
+const void *store_get_blob(const struct store_rows *rows, int column, size_t *length);
+
+/* The first column of the first row as a number; *found tells whether there was a row (may be
+ * NULL). */
+EAR_MUST_CHECK
+int store_ask_integer(int64_t *out, bool *found, struct store *store, enum store_query query,
+                      const struct store_value values[], size_t count, struct ear_error *err);
+
+/* A copy of the whole as of now, in a new file (SQLite: VACUUM INTO). The only backup of a live
+ * store. */
+EAR_MUST_CHECK
+int store_backup(struct store *store, const char *path, struct ear_error *err);
+
+/* How large the part is that waits to be merged into the file (SQLite's WAL); the runner warns past
+ * 256 MiB. */
+int64_t store_pending_bytes(const struct store *store);
+
+/* "SQLite 3.40.1", and what a person has to know about this version, or NULL. Static strings. */
+const char *store_version(const struct store *store);
+const char *store_warning(const struct store *store);
+
+#endif

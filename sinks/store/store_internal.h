@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_SINKS_STORE_STORE_INTERNAL_H
+#define EARSHOT_SINKS_STORE_STORE_INTERNAL_H
+
+/*
+ * What a back end is: a handle and the functions that the door calls. Each keeps the promises of
+ * store.h for its database; `texts` are the queries of queries.sql, each NUL-ended, for the life of
+ * the store.
+ */
+
+#include "sinks/store/store.h"
+
+struct store_backend {
+    const char *scheme; /* "sqlite:" */
+    int (*open)(void **handle, const char *place, const struct store_config *config,
+                const char *const texts[], struct ear_error *err);
+    void (*close)(void *handle);
+    bool (*missing)(const char *place);
+    bool (*broken)(const void *handle);
+    int (*begin)(void *handle, struct ear_error *err);
+    int (*commit)(void *handle, struct ear_error *err);
+    void (*rollback)(void *handle);
+    int (*savepoint)(void *handle, struct ear_error *err);
+    int (*savepoint_keep)(void *handle, struct ear_error *err);
+    int (*savepoint_undo)(void *handle, struct ear_error *err);
+    int64_t (*run)(void *handle, enum store_query query, const struct store_value values[],
+                   size_t count, struct ear_error *err);
+    void *(*select)(void *handle, enum store_query query, const struct store_value values[],
+                    size_t count, struct ear_error *err); /* a cursor, or NULL */
+    int (*next)(void *cursor, struct ear_error *err);
+    void (*end)(void *cursor);
+    bool (*is_null)(void *cursor, int column);
+    int64_t (*integer)(void *cursor, int column);
+    double (*number)(void *cursor, int column);
+    const void *(*bytes)(void *cursor, int column, bool text, size_t *length);
+    int (*backup)(void *handle, const char *path, struct ear_error *err);
+    int64_t (*pending_bytes)(const void *handle);
+    const char *(*version)(void);
+    const char *(*warning)(void);
+};
+
+extern const struct store_backend store_sqlite;
+
+#endif
