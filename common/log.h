@@ -3,10 +3,12 @@
 #define EARSHOT_COMMON_LOG_H
 
 /*
- * What a program says on stderr: one event, one line; text on a terminal, JSON otherwise. The
- * logger is one of the two writable globals of the project (the other is the signal flag); main
- * sets it up. Control, escape and bidirectional characters of strangers are escaped, so a line
- * stays a line; registered secrets are replaced by their name, wherever they occur.
+ * What a program says on stderr: one event, one line; text on a terminal, JSON otherwise
+ * ({"at","level","program","message", then the fields}). The logger is one of the two writable
+ * globals of the project (the other is the signal flag); main sets it up. Control, escape and
+ * bidirectional characters of strangers are escaped, so a line stays a line; registered secrets are
+ * replaced by their name, wherever they occur. A line is at most PIPE_BUF bytes and written at
+ * once, so lines of several processes that share stderr never mix; what is longer is cut with "…".
  *
  * Only programs and runners log; rooms return errors. Threads: any.
  */
@@ -17,21 +19,20 @@
 #include "common/error.h"
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
-enum log_form {
-    LOG_FORM_AUTO,
-    LOG_FORM_TEXT,
-    LOG_FORM_JSON
-}; /* auto: text if stderr is a terminal */
+
+/* auto: text if stderr is a terminal */
+enum log_form { LOG_FORM_AUTO, LOG_FORM_TEXT, LOG_FORM_JSON };
 
 struct clock;
 
-/* Sets the logger up: who speaks ("earshot-collect"), in what form, from which level. Clock is
- * borrowed for the process's life. */
+/* Sets the logger up: who speaks ("earshot-collect", borrowed for the process's life), in what
+ * form, from which level. The clock is copied; NULL: the machine's time. */
 void log_open(const char *program, enum log_form form, enum log_level least,
               const struct clock *clock);
 
-/* Replaces `value` by "[name]" in every line from now on. Both are copied; values shorter than 4
- * bytes are not registered. */
+/* Replaces `value`, also as it is written in URLs, by "[name]" in every line from now on. Both are
+ * copied; values shorter than 4 bytes are not registered. When no more can be held, nothing but
+ * levels is logged from then on: better mute than telling. */
 void log_secret(const char *name, const char *value);
 
 /* A field of an event: "source" = "our-forum". */
