@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The loop: hosts' queues feed libcurl's multi handle, what ends goes to the list of the done or,
+ * as a redirect, back into a queue.
+ *
+ *     fetch_start ──▶ queue of its host ──▶ active (libcurl) ──▶ done ──▶ fetch_turn
+ *                            ▲                    │ redirect
+ *                            └────────────────────┘
+ */
+
+#include "collectors/fetch/fetch_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/metrics.h"
+
+static int copy_config(struct fetch *fetch, const struct fetch_config *config,
+                       struct ear_error *err)
+{
+    const char *certificates =
+        secure_getenv("SSL_CERT_FILE"); /* as everywhere: who to trust instead */
+
+    fetch->config = *config;
+    fetch->config.allow = (struct ear_strings){0};
+    fetch->user_agent = strdup(config->user_agent);
+    fetch->allow = calloc(config->allow.count + 1, sizeof(*fetch->allow));
+    if (certificates != NULL && *certificates != '\0') {
+        fetch->certificates = strdup(certificates);
+    }
+    if (fetch->user_agent == NULL || fetch->allow == NULL) {
+        return ear_fail_memory(err, "the fetcher");
+    }
+    for (size_t i = 0; i < config->allow.count; i++) {
+        if (!fetch_range_parse(&fetch->allow[i], config->allow.items[i])) {
+            return ear_fail(err, EAR_CONFIG,
+                            "network.allow: '%s' is no address; write one such as 10.0.0.5, or a "
+                            "range such as 10.0.0.0/8",
+                            config->allow.items[i]);
+        }
+        fetch->allow_count++;
+    }
+    return 0;
+}
+
+int fetch_open(struct fetch **out, const struct fetch_config *config, struct ear_error *err)
+{
+    struct fetch *fetch = calloc(1, sizeof(*fetch));
+    int result = -1;
+
+    if (fetch == NULL) {
+        ear_fail_memory(err, "the fetcher");
+        goto done;
+    }
+    if (copy_config(fetch, config, err) != 0) {
+        goto done;
+    }
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        ear_fail(err, EAR_FATAL, "libcurl does not start");
+        goto done;
+    }
+    fetch->multi = curl_multi_init();
+    if (fetch->multi == NULL) {
+        curl_global_cleanup();
+        ear_fail_memory(err, "the fetcher");
+        goto done;
+    }
+    curl_multi_setopt(fetch->multi, CURLMOPT_MAXCONNECTS, (long)config->concurrent);
+    *out = fetch;
+    fetch = NULL;
+    result = 0;
+
+done:
+    fetch_close(fetch);
+    return result;
+}
+
+static void free_list(struct transfer *list)
+{
+    while (list != NULL) {
+        struct transfer *next = list->next;
+
+        transfer_free(list);
+        list = next;
+    }
+}
+
+void fetch_close(struct fetch *fetch)
+{
+    if (fetch == NULL) {
+        return;
+    }
+    for (struct transfer *each = fetch->active; each != NULL; each = each->next) {
+        transfer_end(each, CURLE_ABORTED_BY_CALLBACK, clock_mono_us());
+    }
+    free_list(fetch->active);
+    free_list(fetch->done);
+    transfer_free(fetch->given);
+    hosts_clear(&fetch->hosts);
+    for (size_t i = 0; i < fetch->spare_count; i++) {
+        curl_easy_cleanup(fetch->spare[i]);
+    }
+    if (fetch->multi != NULL) {
+        curl_multi_cleanup(fetch->multi);
+        curl_global_cleanup();
+    }
+    free(fetch->user_agent);
+    free(fetch->certificates);
+    free(fetch->allow);
+    free(fetch);
+}
+
+/* Puts a transfer into the queue of the host that its URL names. */
+static int enqueue(struct fetch *fetch, struct transfer *transfer, struct ear_error *err)
+{
+    struct host *host = hosts_take(&fetch->hosts, transfer->url.host, fetch->config.host_rate_per_s,
+                                   clock_mono_us());
+    struct fetch_range address;
+
+    if (host == NULL) {
+        return ear_fail_memory(err, "a host");
+    }
+    if (!host->opened && fetch_range_parse(&address, transfer->url.host)) {
+        host->opened = fetch_range_opened(&address, fetch->allow, fetch->allow_count);
+    }
+    hosts_queue(&fetch->hosts, host, transfer);
+    return 0;
+}
+
+int fetch_start(struct fetch *fetch, const struct fetch_request *request, void *user,
+                struct ear_error *err)
+{
+    struct transfer *transfer = NULL;
+
+    if (transfer_new(&transfer, fetch, request, user, err) != 0) {
+        return -1;
+    }
+    if (enqueue(fetch, transfer, err) != 0) {
+        transfer_free(transfer);
+        return -1;
+    }
+    fetch->pending++;
+    return 0;
+}
+
+static void count_request(struct fetch *fetch, const struct transfer *transfer)
+{
+    char labels[512];
+    char code[16] = "none";
+
+    if (fetch->config.metrics == NULL) {
+        return;
+    }
+    if (transfer->status != 0) {
+        (void)snprintf(code, sizeof(code), "%d", transfer->status);
+    }
+    metrics_add(
+        fetch->config.metrics, "earshot_collect_requests_total",
+        metrics_labels(labels, sizeof(labels), "source", transfer->source, "code", code, NULL), 1);
+}
+
+static void settle(struct fetch *fetch, struct transfer *transfer)
+{
+    transfer->next = NULL;
+    transfer->previous = NULL;
+    if (fetch->done_last == NULL) {
+        fetch->done = transfer;
+    } else {
+        fetch->done_last->next = transfer;
+    }
+    fetch->done_last = transfer;
+}
+
+/* Lets go what may go now. */
+static int dispatch(struct fetch *fetch, int64_t *wait_us, struct ear_error *err)
+{
+    *wait_us = INT64_MAX;
+    while ((int64_t)fetch->active_count < fetch->config.concurrent) {
+        const int64_t mono_us = clock_mono_us();
+        struct transfer *transfer = hosts_next(&fetch->hosts, fetch->config.host_concurrent,
+                                               fetch->config.host_rate_per_s, mono_us, wait_us);
+
+        if (transfer == NULL) {
+            break;
+        }
+        if (transfer_begin(transfer, mono_us, err) != 0) {
+            transfer->host->active--;
+            transfer_free(transfer);
+            return -1;
+        }
+        transfer->previous = NULL;
+        transfer->next = fetch->active;
+        if (fetch->active != NULL) {
+            fetch->active->previous = transfer;
+        }
+        fetch->active = transfer;
+        fetch->active_count++;
+    }
+    return 0;
+}
+
+/* A transfer that libcurl, or we, ended: done, or on to its next hop. */
+static int finish(struct fetch *fetch, struct transfer *transfer, CURLcode result,
+                  struct ear_error *err)
+{
+    int more = 0;
+
+    if (transfer->previous == NULL) {
+        fetch->active = transfer->next;
+    } else {
+        transfer->previous->next = transfer->next;
+    }
+    if (transfer->next != NULL) {
+        transfer->next->previous = transfer->previous;
+    }
+    fetch->active_count--;
+    transfer->host->active--;
+    transfer_end(transfer, result, clock_mono_us());
+    count_request(fetch, transfer);
+    more = transfer_redirect(transfer, &transfer->failure);
+    if (more == 1 && enqueue(fetch, transfer, err) != 0) {
+        transfer_free(transfer);
+        return -1;
+    }
+    if (more != 1) {
+        settle(fetch, transfer);
+    }
+    return 0;
+}
+
+static int reap(struct fetch *fetch, struct ear_error *err)
+{
+    CURLMsg *message = NULL;
+    int left = 0;
+
+    while ((message = curl_multi_info_read(fetch->multi, &left)) != NULL) {
+        char *private = NULL;
+
+        if (message->msg != CURLMSG_DONE) {
+            continue;
+        }
+        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
+        if (finish(fetch, (struct transfer *)(void *)private, message->data.result, err) != 0) {
+            return -1;
+        }
+    }
+    /* Those that were cut to make room for others: libcurl does not know it yet. */
+    for (struct transfer *each = fetch->active, *next = NULL; each != NULL; each = next) {
+        next = each->next;
+        if (each->cut == CUT_MEMORY && finish(fetch, each, CURLE_WRITE_ERROR, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int give(struct fetch *fetch, const struct fetch_answer **answer, void **user)
+{
+    struct transfer *transfer = fetch->done;
+
+    fetch->done = transfer->next;
+    if (fetch->done == NULL) {
+        fetch->done_last = NULL;
+    }
+    transfer->next = NULL;
+    fetch->given = transfer;
+    fetch->pending--;
+    transfer_answer(&fetch->answer, transfer);
+    *answer = &fetch->answer;
+    *user = transfer->user;
+    return 1;
+}
+
+int fetch_turn(struct fetch *fetch, int timeout_ms, const struct fetch_answer **answer, void **user,
+               struct ear_error *err)
+{
+    const int64_t end_us = clock_mono_us() + (int64_t)timeout_ms * 1000;
+
+    transfer_free(fetch->given);
+    fetch->given = NULL;
+    while (fetch->done == NULL) {
+        int64_t wait_us = 0;
+        int64_t now_us = 0;
+        int running = 0;
+
+        if (curl_multi_perform(fetch->multi, &running) != CURLM_OK) {
+            return ear_fail(err, EAR_FATAL, "libcurl's loop failed");
+        }
+        if (reap(fetch, err) != 0 || dispatch(fetch, &wait_us, err) != 0) {
+            return -1;
+        }
+        now_us = clock_mono_us();
+        if (fetch->done != NULL || now_us >= end_us || atomic_exchange(&fetch->woken, false)) {
+            break;
+        }
+        wait_us = wait_us < end_us - now_us ? wait_us : end_us - now_us;
+        if (curl_multi_poll(fetch->multi, NULL, 0, (int)(wait_us / 1000) + 1, NULL) != CURLM_OK) {
+            return ear_fail(err, EAR_FATAL, "libcurl's loop failed");
+        }
+    }
+    return fetch->done == NULL ? 0 : give(fetch, answer, user);
+}
+
+void fetch_wake(struct fetch *fetch)
+{
+    atomic_store(&fetch->woken, true);
+    curl_multi_wakeup(fetch->multi);
+}
+
+size_t fetch_pending(const struct fetch *fetch)
+{
+    return fetch->pending;
+}

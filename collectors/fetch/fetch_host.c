@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One budget of requests per host: so many at once, so many a second (a token bucket of one
+ * second's worth). In front of it a queue that is fair among sources by start-time fair queueing
+ * (Goyal, Vin, Cheng 1996): each request gets a turn, one past its source's last waiting one, or
+ * the host's present turn; the lowest turn goes first, equals in order of arrival.
+ *
+ *     queued:  A A A B C      turns:  0 1 2 0 0      go:  A B C A A
+ */
+
+#include "collectors/fetch/fetch_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static double most_tokens(double rate_per_s)
+{
+    return rate_per_s < 1 ? 1 : rate_per_s;
+}
+
+static void refill(struct host *host, double rate_per_s, int64_t mono_us)
+{
+    const double more = (double)(mono_us - host->mono_us) * rate_per_s / 1e6;
+    const double most = most_tokens(rate_per_s);
+
+    host->tokens = host->tokens + more > most ? most : host->tokens + more;
+    host->mono_us = mono_us;
+}
+
+static size_t place_of(const struct hosts *hosts, const char *name, bool *found)
+{
+    size_t low = 0;
+    size_t high = hosts->count;
+
+    *found = false;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const int order = strcmp(hosts->items[middle]->name, name);
+
+        if (order == 0) {
+            *found = true;
+            return middle;
+        }
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* Forgets hosts that have nothing to remember: no transfer, a full bucket. */
+static void sweep(struct hosts *hosts, double rate_per_s, int64_t mono_us)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < hosts->count; i++) {
+        struct host *host = hosts->items[i];
+
+        refill(host, rate_per_s, mono_us);
+        if (host->active == 0 && host->first == NULL && host->tokens >= most_tokens(rate_per_s)) {
+            free(host->name);
+            free(host);
+        } else {
+            hosts->items[kept++] = host;
+        }
+    }
+    hosts->count = kept;
+}
+
+struct host *hosts_take(struct hosts *hosts, const char *name, double rate_per_s, int64_t mono_us)
+{
+    bool found = false;
+    size_t place = place_of(hosts, name, &found);
+    struct host *host = NULL;
+
+    if (found) {
+        return hosts->items[place];
+    }
+    if (hosts->count == hosts->capacity && hosts->count >= FETCH_HOSTS_IDLE_MAX) {
+        sweep(hosts, rate_per_s, mono_us);
+        place = place_of(hosts, name, &found);
+    }
+    if (hosts->count == hosts->capacity) {
+        const size_t capacity = hosts->capacity == 0 ? 16 : hosts->capacity * 2;
+        struct host **items = realloc(hosts->items, capacity * sizeof(void *));
+
+        if (items == NULL) {
+            return NULL;
+        }
+        hosts->items = items;
+        hosts->capacity = capacity;
+    }
+    host = calloc(1, sizeof(*host));
+    if (host == NULL) {
+        return NULL;
+    }
+    host->name = strdup(name);
+    if (host->name == NULL) {
+        free(host);
+        return NULL;
+    }
+    host->tokens = most_tokens(rate_per_s);
+    host->mono_us = mono_us;
+    memmove(hosts->items + place + 1, hosts->items + place,
+            (hosts->count - place) * sizeof(void *));
+    hosts->items[place] = host;
+    hosts->count++;
+    return host;
+}
+
+void hosts_clear(struct hosts *hosts)
+{
+    for (size_t i = 0; i < hosts->count; i++) {
+        struct host *host = hosts->items[i];
+
+        while (host->first != NULL) {
+            struct transfer *transfer = host->first;
+
+            host->first = transfer->next;
+            transfer_free(transfer);
+        }
+        free(host->name);
+        free(host);
+    }
+    free(hosts->items);
+    *hosts = (struct hosts){0};
+}
+
+static void wait_in_ring(struct hosts *hosts, struct host *host)
+{
+    host->next_waiting = NULL;
+    host->is_waiting = true;
+    if (hosts->last_waiting == NULL) {
+        hosts->first_waiting = host;
+    } else {
+        hosts->last_waiting->next_waiting = host;
+    }
+    hosts->last_waiting = host;
+}
+
+static struct host *leave_ring(struct hosts *hosts)
+{
+    struct host *host = hosts->first_waiting;
+
+    hosts->first_waiting = host->next_waiting;
+    if (hosts->first_waiting == NULL) {
+        hosts->last_waiting = NULL;
+    }
+    host->is_waiting = false;
+    return host;
+}
+
+void hosts_queue(struct hosts *hosts, struct host *host, struct transfer *transfer)
+{
+    struct transfer *before = NULL;
+
+    transfer->turn = host->turn;
+    for (struct transfer *each = host->last; each != NULL; each = each->previous) {
+        if (strcmp(each->source, transfer->source) == 0) {
+            transfer->turn = each->turn + 1;
+            break;
+        }
+    }
+    before = host->last;
+    while (before != NULL && before->turn > transfer->turn) {
+        before = before->previous;
+    }
+    transfer->previous = before;
+    transfer->next = before == NULL ? host->first : before->next;
+    if (transfer->previous == NULL) {
+        host->first = transfer;
+    } else {
+        transfer->previous->next = transfer;
+    }
+    if (transfer->next == NULL) {
+        host->last = transfer;
+    } else {
+        transfer->next->previous = transfer;
+    }
+    transfer->host = host;
+    if (!host->is_waiting) {
+        wait_in_ring(hosts, host);
+    }
+}
+
+static struct transfer *dequeue(struct host *host)
+{
+    struct transfer *transfer = host->first;
+
+    host->first = transfer->next;
+    if (host->first == NULL) {
+        host->last = NULL;
+    } else {
+        host->first->previous = NULL;
+    }
+    transfer->next = NULL;
+    host->turn = transfer->turn;
+    host->active++;
+    return transfer;
+}
+
+/* 0: a request may go now; else how long until then. */
+static int64_t wait_of(struct host *host, int64_t concurrent, double rate_per_s, int64_t mono_us)
+{
+    if (host->opened) {
+        return 0;
+    }
+    if ((int64_t)host->active >= concurrent) {
+        return INT64_MAX;
+    }
+    refill(host, rate_per_s, mono_us);
+    return host->tokens >= 1 ? 0 : 1 + (int64_t)((1 - host->tokens) / rate_per_s * 1e6);
+}
+
+struct transfer *hosts_next(struct hosts *hosts, int64_t concurrent, double rate_per_s,
+                            int64_t mono_us, int64_t *wait_us)
+{
+    const struct host *stop = hosts->last_waiting;
+    struct host *host = NULL;
+
+    *wait_us = INT64_MAX;
+    while (hosts->first_waiting != NULL) {
+        int64_t wait = 0;
+
+        host = leave_ring(hosts);
+        wait = wait_of(host, concurrent, rate_per_s, mono_us);
+        if (wait == 0) {
+            struct transfer *transfer = dequeue(host);
+
+            host->tokens -= host->opened ? 0 : 1;
+            if (host->first != NULL) {
+                wait_in_ring(hosts, host);
+            }
+            return transfer;
+        }
+        wait_in_ring(hosts, host);
+        *wait_us = wait < *wait_us ? wait : *wait_us;
+        if (host == stop) {
+            break;
+        }
+    }
+    return NULL;
+}
