@@ -28,6 +28,8 @@ enum {
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
+static const char withheld[] = "withheld: there are too many secrets to hide";
+
 struct secret {
     char *name;
     char *value;
@@ -38,6 +40,7 @@ struct logger {
     pthread_mutex_t lock;
     const char *program;
     bool json;
+    bool json_asked; /* not only for want of a terminal */
     bool colour;
     bool muted; /* a secret could not be registered */
     enum log_level least;
@@ -64,6 +67,7 @@ void log_open(const char *program, enum log_form form, enum log_level least,
     pthread_mutex_lock(&logger.lock);
     logger.program = program;
     logger.json = form == LOG_FORM_JSON || (form == LOG_FORM_AUTO && !terminal);
+    logger.json_asked = form == LOG_FORM_JSON;
     logger.colour = terminal && (no_colour == NULL || *no_colour == '\0');
     logger.least = least;
     logger.clock = clock == NULL ? (struct clock){0} : *clock;
@@ -354,7 +358,7 @@ void log_event(enum log_level level, const struct log_field fields[], const char
 
     pthread_mutex_lock(&logger.lock);
     if (level >= logger.least) {
-        const char *shown = logger.muted ? "withheld: there are too many secrets to hide" : text;
+        const char *shown = logger.muted ? withheld : text;
 
         line.length = 0;
         if (logger.json) {
@@ -366,6 +370,33 @@ void log_event(enum log_level level, const struct log_field fields[], const char
     }
     pthread_mutex_unlock(&logger.lock);
     errno = kept_errno;
+}
+
+void log_plain(const char *who, const char *format, ...)
+{
+    char text[TEXT_SIZE];
+    struct line line = {.length = 0};
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+
+    pthread_mutex_lock(&logger.lock);
+    if (logger.json_asked) {
+        put_json(&line, LOG_LEVEL_ERROR, NULL, logger.muted ? withheld : text);
+    } else {
+        bool json = logger.json;
+
+        logger.json = false;
+        put(&line, who);
+        put(&line, ": ");
+        put_text(&line, logger.muted ? withheld : text, sizeof line.bytes);
+        put(&line, "\n");
+        logger.json = json;
+    }
+    write_line(&line);
+    pthread_mutex_unlock(&logger.lock);
 }
 
 void log_error(const char *doing, const struct ear_error *err)

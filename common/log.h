@@ -48,6 +48,10 @@ void log_event(enum log_level level, const struct log_field fields[], const char
 #define log_info(...) log_event(LOG_LEVEL_INFO, NULL, __VA_ARGS__)
 #define log_warn(...) log_event(LOG_LEVEL_WARN, NULL, __VA_ARGS__)
 
+/* What a command tells the person who typed it: "WHO: MESSAGE" on stderr, without time or level, in
+ * every form but an explicit JSON; escaped, and secrets hidden, like an event. */
+void log_plain(const char *who, const char *format, ...) EAR_PRINTF(2, 3);
+
 /* An error at the place that decides what happens next; adds its kind. `doing` says what was under
  * way: "poll our-forum". */
 void log_error(const char *doing, const struct ear_error *err);

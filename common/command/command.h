@@ -8,6 +8,9 @@
  * its table and one call. `earshot` itself is such a program: commands that belong to a role are
  * rows that name the program beside it, which is executed in its place, so that includes keep
  * pointing one way.
+ *
+ * A clock that --now or EARSHOT_NOW set is handed to every program started from here by
+ * EARSHOT_NOW_SHIFT, which command_main puts into the environment.
  */
 
 #include <stdbool.h>
@@ -32,7 +35,7 @@ struct settings;
 
 /* What a command is called with. All borrowed for the call. */
 struct command_call {
-    const char *program;          /* "earshot-sink" */
+    const char *program;          /* as people typed it: "earshot", "earshot-sink" */
     const char *name;             /* "trends" */
     const char *const *arguments; /* [argument_count]: what is neither option nor value */
     size_t argument_count;
@@ -54,17 +57,21 @@ enum command_needs {
 };
 
 struct command {
-    const char *name;      /* "trends" */
-    const char *arguments; /* "ID label=yes|no…" for the usage line; NULL: none allowed */
-    const char *help;      /* one line */
-    const char *example;   /* one line for --help; may be NULL */
+    const char *name; /* "trends" */
+    /* "ID label=yes|no…" for the usage line; NULL: none allowed. Words outside [ ] must be given,
+     * no more than there are words unless one ends in …: counted before run is called. */
+    const char *arguments;
+    const char *help;    /* one line */
+    const char *example; /* one line for --help; may be NULL */
     enum command_needs needs;
     /* Options of this command; name is "long" or "long,s". NULL: none. Values as in configuration
-     * files; a boolean takes no value. */
+     * files (--name VALUE, --name=VALUE, -sVALUE, -s VALUE); a boolean takes none (or =false); a
+     * sequence takes one value each time it is given. */
     const struct ear_option *options;
     size_t options_size; /* of the struct they fill */
     /* Returns an exit code; or -1 with err, which becomes one line on stderr and the code of its
-     * kind (config 78, retry 75, else 1). */
+     * kind (config 78, retry 75, else 1). Standard output is flushed, and a full disk noticed,
+     * after it. */
     int (*run)(const struct command_call *call, struct ear_error *err);
     const char *program; /* instead of run: the program beside this one that has the command, with
                             the same name */
@@ -79,8 +86,13 @@ struct command {
 int command_main(const char *program, const char *about, const struct command commands[], int argc,
                  char **argv);
 
+/* For a command whose arguments make no sense: one line on stderr that ends with where to read on.
+ * Returns EXIT_USAGE. */
+int command_misused(const struct command_call *call, const char *format, ...) EAR_PRINTF(2, 3);
+
 /* The flag that SIGTERM and SIGINT set; SIGHUP sets the other. Installed by
- * command_stop_on_signals; reading them is safe anywhere. */
+ * command_stop_on_signals, which also makes a closed socket an error instead of a death (SIGPIPE);
+ * reading them is safe anywhere. */
 void command_stop_on_signals(void);
 bool command_stop_asked(void);
 bool command_reload_asked(void); /* reads and clears */
