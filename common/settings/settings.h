@@ -48,12 +48,14 @@ struct settings_source {
 /* One stage of a chain. */
 struct settings_stage {
     const char *name;               /* "classify" */
-    const struct config_node *node; /* its options (NULL: none), or where its name stands */
+    const struct config_node *node; /* its options; NULL: none given */
+    const struct config_node *at;   /* where it stands, for findings; NULL: the default chain */
 };
 
 struct settings_processor {
-    const char *name, *from, *to;
-    struct settings_stage *stages; /* [stage_count] */
+    const char *name, *from, *to;   /* name unique; its group is process.NAME */
+    const struct config_node *node; /* NULL: the default chain */
+    struct settings_stage *stages;  /* [stage_count] */
     size_t stage_count;
     int64_t batch_messages;
     int64_t batch_wait_us;
@@ -88,7 +90,16 @@ struct settings {
     bool author_names;
     const char *author_key_path; /* DATA/author.key by default */
     int64_t horizon_us;
+    void *memory; /* what was made here rather than read; the settings' own */
 };
+
+/* The common keys of a source, NULL-ended: what a reader passes over (`extra` of config_fill) when
+ * it fills its own table from source->node. */
+extern const char *const settings_source_keys[];
+
+/* The readers that settings accepts in `use:`; NULL-ended. A reader that is built stands here too.
+ */
+extern const char *const settings_readers[];
 
 /*
  * Reads and checks. `path` NULL: no configuration, the defaults hold (data: ./earshot.data).
@@ -117,8 +128,10 @@ EAR_MUST_CHECK
 int settings_open_stream(struct stream **out, const struct settings *settings, bool read_only,
                          struct ear_error *err);
 
-/* Prints findings: one a line, FILE:LINE:COL KEY: TEXT, to stderr, or NDJSON to stdout. Returns how
- * many are errors. */
+/*
+ * Prints findings in the order of their places: one a line, FILE:LINE:COL KEY: TEXT, to stderr, or
+ * NDJSON {"file","line","column","key","severity","text"} to stdout. Returns how many are errors.
+ */
 size_t settings_print_findings(const struct settings *settings, bool json);
 
 #endif

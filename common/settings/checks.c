@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What no table can say: secrets in clear text, addresses, included files. */
+
+#include <arpa/inet.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/settings/settings_internal.h"
+
+/* --- secrets --- */
+
+static bool names_secret(const char *key)
+{
+    static const char *const names[] = {"password", "token",   "secret",        "key", "webhook",
+                                        "sign",     "api_key", "client_secret", NULL};
+
+    for (size_t i = 0; names[i] != NULL; i++) {
+        if (strcmp(names[i], key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* scheme://user:password@host */
+static bool has_password(const char *text)
+{
+    const char *rest = strstr(text, "://");
+    const char *at = rest == NULL ? NULL : strpbrk(rest + 3, "@/?# ");
+    const char *colon = rest == NULL ? NULL : strchr(rest + 3, ':');
+
+    return at != NULL && *at == '@' && colon != NULL && colon < at;
+}
+
+void settings_check_secrets(struct config *config, const struct config_node *root)
+{
+    for (size_t i = 0; i < config_count(root); i++) {
+        const struct config_node *node = config_at(root, i);
+        const char *key = config_is_mapping(root) ? config_key_at(root, i) : "";
+        const char *text = config_scalar(node);
+        bool secret = names_secret(key);
+
+        if (text == NULL) {
+            if (strcmp(key, "map") != 0 && strcmp(key, "brands") != 0 &&
+                strcmp(key, "competitors") != 0) {
+                settings_check_secrets(config, node);
+            }
+            continue;
+        }
+        if (secret) {
+            log_secret(key, text);
+        }
+        if (text[0] != '\0' && strcmp(text, config_written(node)) == 0 &&
+            (secret || has_password(text))) {
+            config_report(
+                config, CONFIG_WARNING, node,
+                "a secret in clear text; write \"${file:NAME}\" with a file that only you "
+                "can read, or \"${VARIABLE}\"");
+        }
+    }
+}
+
+/* --- addresses --- */
+
+void settings_check_listen(struct config *config, const struct config_node *node)
+{
+    const char *text = config_scalar(node);
+    const char *colon = text == NULL ? NULL : strrchr(text, ':');
+    char *end = NULL;
+    unsigned long port = colon == NULL ? 0 : strtoul(colon + 1, &end, 10);
+
+    if (text != NULL && !config_is_unset(node) &&
+        (colon == NULL || colon == text || end == colon + 1 || *end != '\0' || port > 65535)) {
+        config_report(config, CONFIG_ERROR, node,
+                      "'%s' is no ADDRESS:PORT; write one such as 127.0.0.1:9470", text);
+    }
+}
+
+static bool is_network(const char *text)
+{
+    char address[INET6_ADDRSTRLEN + 1];
+    unsigned char bytes[16];
+    const char *slash = strchr(text, '/');
+    size_t length = slash == NULL ? strlen(text) : (size_t)(slash - text);
+    char *end = NULL;
+    unsigned long most = 0;
+
+    if (length >= sizeof address) {
+        return false;
+    }
+    memcpy(address, text, length);
+    address[length] = '\0';
+    most = inet_pton(AF_INET, address, bytes) == 1    ? 32
+           : inet_pton(AF_INET6, address, bytes) == 1 ? 128
+                                                      : 0;
+    if (most == 0 || slash == NULL) {
+        return most != 0;
+    }
+    return slash[1] >= '0' && slash[1] <= '9' && strtoul(slash + 1, &end, 10) <= most &&
+           *end == '\0';
+}
+
+void settings_check_network(struct config *config, const struct config_node *allow)
+{
+    size_t count = config_is_sequence(allow) ? config_count(allow) : 1;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct config_node *node = config_is_sequence(allow) ? config_at(allow, i) : allow;
+        const char *text = config_scalar(node);
+
+        if (text != NULL && !config_is_unset(node) && !is_network(text)) {
+            config_report(config, CONFIG_ERROR, node,
+                          "'%s' is neither an address nor a range; write 10.0.0.5 or 10.0.0.0/8",
+                          text);
+        }
+    }
+}
+
+/* --- includes --- */
+
+static int include_file(struct settings *settings, struct settings_files *files, const char *path,
+                        const struct config_node *node, struct ear_error *err)
+{
+    struct included_keys keys = {0};
+    const struct config_node *root = NULL;
+
+    if (files->count == SETTINGS_FILES_MAX) {
+        config_report(settings->config, CONFIG_ERROR, node, "more than 199 files; join some");
+        return 0;
+    }
+    root = config_read_file(settings->config, path, err);
+    if (root == NULL) {
+        return err->kind == EAR_NONE ? 0 : -1;
+    }
+    config_fill(settings->config, root, settings_included_options, NULL, "an included file", &keys);
+    settings_check_secrets(settings->config, root);
+    files->roots[files->count] = root;
+    files->brands[files->count] = keys.brands;
+    files->competitors[files->count] = keys.competitors;
+    files->sources[files->count] = keys.sources;
+    files->count++;
+    return 0;
+}
+
+int settings_read_includes(struct settings *settings, struct root_keys *keys,
+                           struct settings_files *files, struct ear_error *err)
+{
+    const struct config_node *list = config_get(files->roots[0], "include");
+    int result = 0;
+
+    for (size_t i = 0; i < keys->include.count && result == 0; i++) {
+        const struct config_node *node = config_is_sequence(list) ? config_at(list, i) : list;
+        glob_t found = {0};
+        char *pattern = settings_path(settings, keys->include.items[i]);
+        int globbed = pattern == NULL ? GLOB_NOSPACE : glob(pattern, 0, NULL, &found);
+
+        if (globbed == GLOB_NOSPACE) {
+            result = ear_fail_memory(err, "included files");
+        } else if (found.gl_pathc == 0) {
+            bool many = strpbrk(keys->include.items[i], "*?[") != NULL;
+
+            config_report(settings->config, many ? CONFIG_WARNING : CONFIG_ERROR, node,
+                          "'%s' names no file; correct it, or leave it out",
+                          keys->include.items[i]);
+        }
+        for (size_t j = 0; j < found.gl_pathc && result == 0; j++) {
+            result = include_file(settings, files, found.gl_pathv[j], node, err);
+        }
+        globfree(&found);
+        free(pattern);
+    }
+    return result;
+}
