@@ -329,6 +329,9 @@ static int set_fallback(struct config *config, const struct ear_option *option, 
         return 0;
     }
     snprintf(text, sizeof text, "%.*s", (int)fallback_length(option), option->fallback);
+    if (text[0] == '\0' && option->type != EAR_STRING) {
+        return 0; /* a range alone, or an empty choice or list */
+    }
     if (option->type == EAR_CHOICE) {
         text[strcspn(text, "|")] = '\0';
         return text[0] == '\0' ? 0 : set_value(config, option, text, out, err);
@@ -420,19 +423,25 @@ static void check_names(struct config *config, const struct config_node *node,
 }
 
 /* A feature that is not built yet is one finding; the keys below are still held to their names. */
-static void report_unbuilt(struct config *config, const struct config_node *node,
-                           const struct ear_option *option)
+static void report_unbuilt(struct config *config, const struct config_node *mapping,
+                           const struct config_node *node, const struct ear_option *option)
 {
-    config_report(config, CONFIG_ERROR, node,
-                  "not built yet: %s; leave '%s' out until a later version has it", option->help,
-                  option->name);
+    for (size_t i = 0; i < mapping->count; i++) {
+        const struct config_pair *pair = &mapping->pairs[i];
+
+        if (pair->value == node) {
+            config_report_at(config, CONFIG_ERROR, node->file, pair->line, pair->column, node->path,
+                             "not built yet: %s; leave '%s' out until a later version has it",
+                             option->help, option->name);
+        }
+    }
     if (option->section != NULL) {
         check_names(config, node, option->section, option->name);
     }
 }
 
-static void fill_option(struct config *config, const struct config_node *node,
-                        const struct ear_option *option, void *out)
+static void fill_option(struct config *config, const struct config_node *mapping,
+                        const struct config_node *node, const struct ear_option *option, void *out)
 {
     switch (option->type) {
     case EAR_SECTION:
@@ -442,7 +451,7 @@ static void fill_option(struct config *config, const struct config_node *node,
         set(out, option, &node, sizeof node);
         break;
     case EAR_UNBUILT:
-        report_unbuilt(config, node, option);
+        report_unbuilt(config, mapping, node, option);
         break;
     case EAR_STRINGS:
         memset(field(out, option), 0, sizeof(struct ear_strings));
@@ -530,7 +539,7 @@ size_t config_fill(struct config *config, const struct config_node *mapping,
                           option->name, err.message);
         }
         if (!config_is_absent(node)) {
-            fill_option(config, node, option, out);
+            fill_option(config, mapping, node, option, out);
         } else if (option->type == EAR_SECTION) {
             config_fill(config, NULL, option->section, NULL, option->name, field(out, option));
         } else if (is_required(option) && !config_is_absent(mapping)) {

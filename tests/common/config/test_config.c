@@ -160,7 +160,7 @@ static void a_finding_names_place_key_and_cure(void **state)
         {"name: x\nwords: [a, {b: c}]\n",
          "t.yaml:2:12 words[1]: takes a single value, not a mapping: which words"},
         {"name: x\ndashboard: {listen: 1}\n",
-         "t.yaml:2:12 dashboard: not built yet: the dashboard; leave 'dashboard' out"},
+         "t.yaml:2:1 dashboard: not built yet: the dashboard; leave 'dashboard' out"},
         {"name: !x y\n", "t.yaml:1:10 name: a tag (!…) means nothing here"},
         {"- name\n", "t.yaml:1:1 : it takes keys and values, such as {name: …}, not a list"},
     };
