@@ -51,9 +51,10 @@ size_t text_tidy(char *text, size_t length);
 char *text_from_html(const char *html, size_t length, size_t *out_length);
 
 /*
- * Bytes in a named or guessed encoding to UTF-8: a BOM wins, then `encoding` (a label as in HTTP or
- * XML; NULL: none), then UTF-8 if valid, then windows-1252. *repaired as above. NULL: out of
- * memory.
+ * Bytes in a named or guessed encoding to UTF-8: a BOM wins (and is taken off), then `encoding` (a
+ * label as in HTTP or XML; NULL or unknown: none), then UTF-8 if valid, then windows-1252. A label
+ * of one byte a character is not believed where the bytes are valid UTF-8: mislabelled pages are
+ * common, such bytes by chance are not. *repaired as above. NULL: out of memory.
  */
 char *text_decode(const char *bytes, size_t length, const char *encoding, size_t *out_length,
                   bool *repaired);
