@@ -123,8 +123,8 @@ static void fail_command(const struct command commands[], const char *name, stru
         }
     }
     config_suggest(hint, sizeof hint, name, names);
-    ear_fail(err, EAR_CONFIG, "'%.64s' is no command%s%s; --help lists them", name,
-             *hint != '\0' ? "; " : "", hint);
+    ear_fail(err, EAR_CONFIG, "'%.64s' is no command; %s", name,
+             *hint != '\0' ? hint : "--help lists them");
 }
 
 const struct command *command_line_find(const struct command commands[], int argc,
@@ -175,8 +175,8 @@ static void fail_option(const struct ear_option *table, const char *word, struct
     }
     snprintf(typed, sizeof typed, "%.*s", (int)strcspn(word, "="), word);
     config_suggest(hint, sizeof hint, typed, choices);
-    ear_fail(err, EAR_CONFIG, "there is no option %s%s%s; --help lists them", typed,
-             *hint != '\0' ? "; " : "", hint);
+    ear_fail(err, EAR_CONFIG, "there is no option %s; %s", typed,
+             *hint != '\0' ? hint : "--help lists them");
 }
 
 /* Fills one option; `next` is the word after it, *used says whether it was the value. */

@@ -242,7 +242,7 @@ static void what_makes_no_sense_is_a_usage_error_with_its_cure(void **state)
         {"say -x", "there is no option -x"},
         {"say --limit", "--limit needs a value: how many"},
         {"say --limit banana", "earshot say: --limit: 'banana'"},
-        {"say --limit 500", "1..100"},
+        {"say --limit 500", "from 1 to 100"},
         {"say --every banana", "--every: 'banana' is"},
         {"say --form middling", "--form: 'middling'"},
         {"say --once=maybe", "--once: 'maybe'"},
