@@ -32,7 +32,7 @@ static const char *const loopback[] = {"127.0.0.0/8"};
 
 static const struct fetch_config config = {
     .allow = {loopback, 1},
-    .body_limit_bytes = 16 * 1024 * 1024,
+    .body_limit_bytes = INT64_C(16) * 1024 * 1024,
     .total_timeout_us = 10 * SECOND,
     .slow_timeout_us = 5 * SECOND,
     .concurrent = 100,
