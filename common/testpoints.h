@@ -14,7 +14,12 @@
     POINT("testpoint.second", "in the test of the test points")
 
 /* common/stream */
-#define TESTPOINTS_OF_STREAM(POINT)
+#define TESTPOINTS_OF_STREAM(POINT)                                                                \
+    POINT("stream.before-commit", "a transaction is written but not committed; fails")             \
+    POINT("stream.after-commit", "a transaction is committed, its publisher does not know")        \
+    POINT("stream.maintain", "a slice of keeping house is not committed yet; fails")               \
+    POINT("stream.compact-copied", "the rewritten log lies beside the old one; fails")             \
+    POINT("stream.compact-renamed", "the rewritten log is in place, its folder not synced")
 
 /* collectors */
 #define TESTPOINTS_OF_COLLECT(POINT)
@@ -23,8 +28,7 @@
 #define TESTPOINTS_OF_PROCESS(POINT)
 
 /* sinks */
-#define TESTPOINTS_OF_SINK(POINT)                                                                  \
-    POINT("sink.commit", "the store's COMMIT itself; fails")
+#define TESTPOINTS_OF_SINK(POINT) POINT("sink.commit", "the store's COMMIT itself; fails")
 
 /* common/earshot: the command */
 #define TESTPOINTS_OF_EARSHOT(POINT)

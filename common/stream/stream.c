@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The door: picks the back end by the URL's scheme and passes every call on. */
+
+#include <string.h>
+
+#include "common/stream/stream_internal.h"
+
+static const struct stream_backend *const backends[] = {&stream_local};
+
+int stream_open(struct stream **out, const struct stream_config *config, struct ear_error *err)
+{
+    for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++) {
+        if (strncmp(config->url, backends[i]->scheme, strlen(backends[i]->scheme)) == 0) {
+            return backends[i]->open(out, config, err);
+        }
+    }
+    if (strncmp(config->url, "kafka:", strlen("kafka:")) == 0) {
+        return ear_fail(
+            err, EAR_CONFIG,
+            "stream.url names Kafka, whose back end is not built yet; write local:PATH, "
+            "or leave stream.url out");
+    }
+    return ear_fail(err, EAR_CONFIG,
+                    "stream.url '%.*s' names no log that is known; write local:PATH",
+                    (int)strcspn(config->url, ":") + 1, config->url);
+}
+
+void stream_close(struct stream *stream)
+{
+    if (stream != NULL) {
+        stream->backend->close(stream);
+    }
+}
+
+int stream_subscribe(struct stream_reader **out, struct stream *stream, const char *group,
+                     const char *const topics[], size_t topic_count, struct ear_error *err)
+{
+    return stream->backend->subscribe(out, stream, group, topics, topic_count, err);
+}
+
+int stream_follow(struct stream_reader **out, struct stream *stream, const char *topic,
+                  int64_t from_us, struct ear_error *err)
+{
+    return stream->backend->follow(out, stream, topic, from_us, err);
+}
+
+void stream_reader_close(struct stream_reader *reader)
+{
+    if (reader != NULL) {
+        reader->backend->reader_close(reader);
+    }
+}
+
+int stream_seek(struct stream_reader *reader, const char *topic, int partition, int64_t offset,
+                struct ear_error *err)
+{
+    return reader->backend->seek(reader, topic, partition, offset, err);
+}
+
+int stream_read(struct stream_reader *reader, struct stream_batch *batch, size_t max_messages,
+                size_t max_bytes, int timeout_ms, struct ear_error *err)
+{
+    return reader->backend->read(reader, batch, max_messages, max_bytes, timeout_ms, err);
+}
+
+int stream_rewind(struct stream_reader *reader, struct ear_error *err)
+{
+    return reader->backend->rewind(reader, err);
+}
+
+int64_t stream_position(const struct stream_reader *reader, const char *topic, int partition)
+{
+    return reader->backend->position(reader, topic, partition);
+}
+
+int stream_begin(struct stream_transaction **out, struct stream *stream, struct ear_error *err)
+{
+    return stream->backend->begin(out, stream, err);
+}
+
+int stream_publish(struct stream_transaction *transaction, const char *topic, const char *key,
+                   size_t key_length, const char *value, size_t value_length, int64_t at_us,
+                   struct ear_error *err)
+{
+    return transaction->backend->publish(transaction, topic, key, key_length, value, value_length,
+                                         at_us, err);
+}
+
+int stream_move(struct stream_transaction *transaction, struct stream_reader *reader,
+                struct ear_error *err)
+{
+    return transaction->backend->move(transaction, reader, err);
+}
+
+int stream_commit(struct stream_transaction *transaction, struct ear_error *err)
+{
+    return transaction->backend->commit(transaction, err);
+}
+
+void stream_abort(struct stream_transaction *transaction)
+{
+    if (transaction != NULL) {
+        transaction->backend->abort(transaction);
+    }
+}
+
+int stream_lookup(struct stream *stream, const char *topic, const char *key, size_t key_length,
+                  char **out, size_t *out_length, struct ear_error *err)
+{
+    return stream->backend->lookup(stream, topic, key, key_length, out, out_length, err);
+}
+
+int stream_each_latest(struct stream *stream, const char *topic,
+                       bool (*visit)(void *user, const struct stream_message *message), void *user,
+                       struct ear_error *err)
+{
+    return stream->backend->each_latest(stream, topic, visit, user, err);
+}
+
+int stream_partitions(struct stream *stream, const char *topic)
+{
+    return stream->backend->partitions(stream, topic);
+}
+
+int stream_span(struct stream *stream, const char *topic, int partition, struct stream_span *out,
+                struct ear_error *err)
+{
+    return stream->backend->span(stream, topic, partition, out, err);
+}
+
+int64_t stream_group_position(struct stream *stream, const char *group, const char *topic,
+                              int partition, struct ear_error *err)
+{
+    return stream->backend->group_position(stream, group, topic, partition, err);
+}
+
+int stream_fetch(struct stream *stream, const char *topic, int partition, int64_t offset,
+                 struct stream_batch *batch, struct ear_error *err)
+{
+    return stream->backend->fetch(stream, topic, partition, offset, batch, err);
+}
+
+double stream_fullness(struct stream *stream)
+{
+    return stream->backend->fullness(stream);
+}
+
+int stream_maintain(struct stream *stream, int64_t now_us, bool *more, struct ear_error *err)
+{
+    return stream->backend->maintain(stream, now_us, more, err);
+}
+
+int stream_compact(struct stream *stream, bool disk, int64_t *freed_bytes, struct ear_error *err)
+{
+    return stream->backend->compact(stream, disk, freed_bytes, err);
+}

@@ -1,0 +1,793 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The stream's promises, held to on every back end: add one to the table at the foot. */
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/common/stream/fixture.h"
+
+static char long_text[STREAM_MESSAGE_MAX + 2];
+
+/* --- order and positions --- */
+
+struct order {
+    int last[32]; /* by key */
+    size_t count;
+};
+
+static void see_order(void *user, const struct stream_message *message)
+{
+    struct order *order = user;
+    long key = strtol(message->key + 1, NULL, 10);
+    int number = (int)strtol(message->value, NULL, 10);
+
+    assert_in_range(key, 0, 31);
+    assert_int_equal(number, order->last[key] + 1);
+    assert_int_equal(message->key[message->key_length], '\0');
+    assert_int_equal(message->value[message->value_length], '\0');
+    order->last[key] = number;
+    order->count++;
+}
+
+static void messages_of_a_key_come_in_order(void **state)
+{
+    struct fixture *f = *state;
+    struct order order = {0};
+    struct stream_reader *reader = subscribe(f->stream, "g", "log");
+
+    for (int number = 1; number <= 10; number++) {
+        for (int key = 0; key < 32; key++) {
+            char name[16];
+            char value[16];
+
+            snprintf(name, sizeof name, "k%d", key);
+            snprintf(value, sizeof value, "%d", number);
+            publish(f->stream, "log", name, value);
+        }
+    }
+    assert_int_equal(read_all(reader, see_order, &order), 320);
+    stream_reader_close(reader);
+}
+
+static int64_t sum_of_positions(struct stream *stream, const char *group, const char *topic)
+{
+    struct ear_error err = {0};
+    int64_t sum = 0;
+
+    for (int partition = 0; partition < PARTITIONS; partition++) {
+        int64_t position = stream_group_position(stream, group, topic, partition, &err);
+
+        assert_true(position >= -1);
+        sum += position;
+    }
+    return sum;
+}
+
+static void publish_many(struct stream *stream, const char *topic, int count, const char *value)
+{
+    for (int i = 0; i < count; i++) {
+        char key[16];
+
+        snprintf(key, sizeof key, "k%d", i);
+        publish(stream, topic, key, value);
+    }
+}
+
+static void position_moves_only_with_its_messages(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_reader *reader = subscribe(f->stream, "g", "log");
+    struct stream_transaction *transaction = NULL;
+    struct ear_error err = {0};
+
+    publish_many(f->stream, "log", 20, "v");
+    assert_int_equal(read_all(reader, NULL, NULL), 20);
+    assert_int_equal(sum_of_positions(f->stream, "g", "log"), 0);
+
+    assert_int_equal(stream_begin(&transaction, f->stream, &err), 0);
+    assert_int_equal(stream_publish(transaction, "table", "a", 1, "1", 1, NOW_US, &err), 0);
+    assert_int_equal(stream_move(transaction, reader, &err), 0);
+    assert_latest(f->stream, "table", "a", NULL);
+    assert_int_equal(stream_commit(transaction, &err), 0);
+    assert_latest(f->stream, "table", "a", "1");
+    assert_int_equal(sum_of_positions(f->stream, "g", "log"), 20);
+    stream_reader_close(reader);
+
+    fixture_reopen(f);
+    reader = subscribe(f->stream, "g", "log");
+    assert_int_equal(read_all(reader, NULL, NULL), 0);
+    publish(f->stream, "log", "k1", "new");
+    assert_int_equal(read_all(reader, NULL, NULL), 1);
+    stream_reader_close(reader);
+}
+
+static void an_aborted_transaction_leaves_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_reader *reader = subscribe(f->stream, "g", "log");
+    struct stream_transaction *transaction = NULL;
+    struct ear_error err = {0};
+
+    publish_many(f->stream, "log", 5, "v");
+    assert_int_equal(read_all(reader, NULL, NULL), 5);
+    assert_int_equal(stream_begin(&transaction, f->stream, &err), 0);
+    assert_int_equal(stream_publish(transaction, "table", "a", 1, "1", 1, NOW_US, &err), 0);
+    assert_int_equal(stream_move(transaction, reader, &err), 0);
+    stream_abort(transaction);
+    stream_abort(NULL);
+    assert_latest(f->stream, "table", "a", NULL);
+    assert_int_equal(sum_of_positions(f->stream, "g", "log"), 0);
+
+    assert_int_equal(read_all(reader, NULL, NULL), 0);
+    assert_int_equal(stream_rewind(reader, &err), 0);
+    assert_int_equal(read_all(reader, NULL, NULL), 5);
+    stream_reader_close(reader);
+}
+
+static void two_groups_read_each_for_itself(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_reader *one = subscribe(f->stream, "one", "log");
+    struct stream_reader *two;
+
+    publish_many(f->stream, "log", 7, "v");
+    assert_int_equal(read_and_move(f->stream, one), 7);
+    two = subscribe(f->stream, "two", "log"); /* its first start: from the earliest */
+    assert_int_equal(read_and_move(f->stream, two), 7);
+    publish_many(f->stream, "log", 2, "v");
+    assert_int_equal(read_and_move(f->stream, two), 2);
+    assert_int_equal(read_and_move(f->stream, one), 2);
+    stream_reader_close(one);
+    stream_reader_close(two);
+}
+
+static void a_group_that_another_reader_moved_is_fenced(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_reader *one = subscribe(f->stream, "g", "log");
+    struct stream_reader *two = subscribe(f->stream, "g", "log");
+    struct stream_transaction *transaction = NULL;
+    struct ear_error err = {0};
+
+    publish_many(f->stream, "log", 9, "v");
+    assert_int_equal(read_all(one, NULL, NULL), 9);
+    assert_int_equal(read_and_move(f->stream, two), 9);
+
+    assert_int_equal(stream_begin(&transaction, f->stream, &err), 0);
+    assert_int_equal(stream_publish(transaction, "table", "a", 1, "1", 1, NOW_US, &err), 0);
+    assert_int_equal(stream_move(transaction, one, &err), 0);
+    assert_int_equal(stream_commit(transaction, &err), -1);
+    assert_int_equal(err.kind, EAR_FENCED);
+    assert_latest(f->stream, "table", "a", NULL);
+
+    assert_int_equal(stream_rewind(one, &err), 0);
+    publish_many(f->stream, "log", 3, "v");
+    assert_int_equal(read_and_move(f->stream, one), 3);
+    stream_reader_close(one);
+    stream_reader_close(two);
+}
+
+static void a_topic_that_is_new_to_a_group_starts_at_the_earliest(void **state)
+{
+    struct fixture *f = *state;
+    const char *const both[] = {"log", "table"};
+    struct stream_reader *reader = subscribe(f->stream, "g", "log");
+    struct ear_error err = {0};
+
+    publish_many(f->stream, "log", 6, "v");
+    publish_many(f->stream, "table", 4, "v");
+    assert_int_equal(read_and_move(f->stream, reader), 6);
+    stream_reader_close(reader);
+    assert_int_equal(stream_subscribe(&reader, f->stream, "g", both, 2, &err), 0);
+    assert_int_equal(read_and_move(f->stream, reader), 4);
+    stream_reader_close(reader);
+}
+
+static void where_to_read_can_be_set(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_reader *reader = subscribe(f->stream, "g", "log");
+    struct stream_span span = {0};
+    struct ear_error err = {0};
+
+    for (int i = 0; i < 10; i++) {
+        publish(f->stream, "log", "same", "v");
+    }
+    assert_int_equal(read_and_move(f->stream, reader), 10);
+    for (int partition = 0; partition < PARTITIONS; partition++) {
+        assert_int_equal(stream_span(f->stream, "log", partition, &span, &err), 0);
+        if (span.end == 0) {
+            continue;
+        }
+        assert_int_equal(stream_position(reader, "log", partition), span.end);
+        assert_int_equal(stream_seek(reader, "log", partition, span.earliest, &err), 0);
+        assert_int_equal(read_and_move(f->stream, reader), 10);
+        assert_int_equal(stream_seek(reader, "log", partition, span.end + 1, &err), -1);
+        assert_int_equal(err.kind, EAR_CONFIG);
+    }
+    assert_int_equal(stream_seek(reader, "log", PARTITIONS, 0, &err), -1);
+    assert_int_equal(stream_position(reader, "log", PARTITIONS), -1);
+    assert_int_equal(stream_position(reader, "table", 0), -1);
+    stream_reader_close(reader);
+}
+
+/* --- what a batch holds --- */
+
+static void a_batch_keeps_its_limits(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_reader *reader = subscribe(f->stream, "g", "log");
+    struct stream_batch batch = {0};
+    struct ear_error err = {0};
+    size_t count = 0;
+
+    publish_many(f->stream, "log", 40, "0123456789");
+    assert_int_equal(stream_read(reader, &batch, 7, 1 << 20, 0, &err), 0);
+    assert_int_equal(batch.count, 7);
+    count += batch.count;
+    assert_int_equal(stream_read(reader, &batch, 100, 100, 0, &err), 0);
+    assert_in_range(batch.count, 1, 10);
+    assert_in_range(batch.bytes, 1, 100);
+    count += batch.count;
+    while (batch.count > 0) { /* one larger than the limit comes alone */
+        assert_int_equal(stream_read(reader, &batch, 100, 1, 0, &err), 0);
+        assert_in_range(batch.count, 0, 1);
+        count += batch.count;
+    }
+    assert_int_equal(count, 40);
+    stream_batch_clear(&batch);
+    stream_reader_close(reader);
+}
+
+static void messages_come_fairly_from_all_partitions(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_reader *reader = subscribe(f->stream, "g", "log");
+    struct stream_batch batch = {0};
+    struct ear_error err = {0};
+    int seen[PARTITIONS] = {0};
+
+    publish_many(f->stream, "log", 400, "v");
+    assert_int_equal(stream_read(reader, &batch, 40, 1 << 20, 0, &err), 0);
+    assert_int_equal(batch.count, 40);
+    for (size_t i = 0; i < batch.count; i++) {
+        seen[batch.messages[i].partition]++;
+    }
+    for (int partition = 0; partition < PARTITIONS; partition++) {
+        assert_int_equal(seen[partition], 10);
+    }
+    stream_batch_clear(&batch);
+    stream_reader_close(reader);
+}
+
+static void what_is_too_large_is_refused_and_the_rest_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_transaction *transaction = NULL;
+    struct stream_reader *reader = subscribe(f->stream, "g", "log");
+    struct stream_batch batch = {0};
+    struct ear_error err = {0};
+
+    memset(long_text, 'x', sizeof long_text - 1);
+    assert_int_equal(stream_begin(&transaction, f->stream, &err), 0);
+    assert_int_equal(
+        stream_publish(transaction, "log", "a", 1, long_text, STREAM_MESSAGE_MAX, NOW_US, &err), 0);
+    assert_int_equal(
+        stream_publish(transaction, "log", "b", 1, long_text, STREAM_MESSAGE_MAX + 1, NOW_US, &err),
+        -1);
+    assert_int_equal(err.kind, EAR_REJECT);
+    assert_non_null(strstr(err.message, "too_large"));
+    assert_int_equal(
+        stream_publish(transaction, "log", long_text, STREAM_KEY_MAX + 1, "v", 1, NOW_US, &err),
+        -1);
+    assert_int_equal(err.kind, EAR_REJECT);
+    assert_int_equal(
+        stream_publish(transaction, "log", long_text, STREAM_KEY_MAX, "v", 1, NOW_US, &err), 0);
+    assert_int_equal(stream_publish(transaction, "none", "c", 1, "v", 1, NOW_US, &err), -1);
+    assert_int_equal(err.kind, EAR_CONFIG);
+    assert_int_equal(stream_publish(transaction, "table", NULL, 0, "v", 1, NOW_US, &err), -1);
+    assert_int_equal(err.kind, EAR_REJECT);
+    assert_int_equal(stream_commit(transaction, &err), 0);
+
+    assert_int_equal(stream_read(reader, &batch, 10, 8 << 20, 0, &err), 0);
+    assert_int_equal(batch.count, 2);
+    assert_int_equal(batch.bytes, STREAM_MESSAGE_MAX + 1 + STREAM_KEY_MAX + 1);
+    stream_batch_clear(&batch);
+    stream_reader_close(reader);
+}
+
+static void without_a_key_partitions_take_turns(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_span span = {0};
+    struct ear_error err = {0};
+
+    for (int i = 0; i < 8; i++) {
+        publish(f->stream, "log", NULL, "v");
+    }
+    for (int partition = 0; partition < PARTITIONS; partition++) {
+        assert_int_equal(stream_span(f->stream, "log", partition, &span, &err), 0);
+        assert_int_equal(span.end - span.earliest, 2);
+    }
+}
+
+/* --- waiting --- */
+
+static void *publish_soon(void *user)
+{
+    usleep(200 * 1000);
+    publish(user, "log", "a", "late");
+    return NULL;
+}
+
+static void a_waiting_reader_is_woken(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_reader *reader = subscribe(f->stream, "g", "log");
+    struct stream_batch batch = {0};
+    struct ear_error err = {0};
+    int64_t began_us = mono_us();
+    pthread_t thread;
+
+    assert_int_equal(stream_read(reader, &batch, 10, 1000, 30, &err), 0);
+    assert_int_equal(batch.count, 0);
+    assert_in_range(mono_us() - began_us, 29 * 1000, 60 * SECOND_US);
+
+    assert_int_equal(pthread_create(&thread, NULL, publish_soon, f->stream), 0);
+    began_us = mono_us();
+    assert_int_equal(stream_read(reader, &batch, 10, 1000, 30000, &err), 0);
+    assert_int_equal(batch.count, 1);
+    assert_in_range(mono_us() - began_us, 0, 15 * SECOND_US);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    stream_batch_clear(&batch);
+    stream_reader_close(reader);
+}
+
+static void *publish_hundred(void *user)
+{
+    publish_many(user, "log", 100, "v");
+    publish_many(user, "table", 50, "v");
+    return NULL;
+}
+
+static void threads_share_a_stream(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_reader *reader = subscribe(f->stream, "g", "log");
+    size_t count = 0;
+    pthread_t threads[2];
+
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, publish_hundred, f->stream), 0);
+    }
+    while (count < 200) {
+        count += read_and_move(f->stream, reader);
+        keep_house(f->stream, NOW_US);
+        assert_latest(f->stream, "table", "none", NULL);
+        assert_in_range(stream_fullness(f->stream), 0, 1);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    assert_int_equal(count, 200);
+    assert_latest(f->stream, "table", "k49", "v");
+    stream_reader_close(reader);
+}
+
+/* --- tables --- */
+
+struct table {
+    char values[1000][16]; /* by key */
+    size_t visits;
+    size_t stop_after;
+};
+
+static bool see_latest(void *user, const struct stream_message *message)
+{
+    struct table *table = user;
+    long key = strtol(message->key + 1, NULL, 10);
+
+    assert_in_range(key, 0, 999);
+    assert_int_equal(table->values[key][0], '\0'); /* each key once */
+    snprintf(table->values[key], sizeof table->values[key], "%s", message->value);
+    return ++table->visits != table->stop_after;
+}
+
+static size_t visit_all(struct stream *stream, const char *topic, struct table *table)
+{
+    struct ear_error err = {0};
+
+    memset(table->values, 0, sizeof table->values);
+    table->visits = 0;
+    assert_int_equal(stream_each_latest(stream, topic, see_latest, table, &err), 0);
+    return table->visits;
+}
+
+static void the_latest_of_each_key_is_told_once(void **state)
+{
+    struct fixture *f = *state;
+    struct table *table = calloc(1, sizeof *table);
+
+    assert_non_null(table);
+    assert_int_equal(visit_all(f->stream, "table", table), 0);
+    publish_many(f->stream, "table", 300, "old");
+    publish_many(f->stream, "table", 100, "mid");
+    assert_int_equal(visit_all(f->stream, "table", table), 300);
+    assert_string_equal(table->values[99], "mid");
+    assert_string_equal(table->values[100], "old");
+    keep_house(f->stream, NOW_US + LAG_US);
+    assert_int_equal(visit_all(f->stream, "table", table), 300);
+    publish_many(f->stream, "table", 50, "new"); /* some keys are indexed, some are not yet */
+    publish(f->stream, "table", "k0", NULL);
+    publish(f->stream, "table", "k200", NULL);
+    publish(f->stream, "table", "k400", "v");
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(visit_all(f->stream, "table", table), 299);
+        assert_string_equal(table->values[0], "");
+        assert_string_equal(table->values[49], "new");
+        assert_string_equal(table->values[50], "mid");
+        assert_string_equal(table->values[200], "");
+        assert_string_equal(table->values[299], "old");
+        assert_string_equal(table->values[400], "v");
+        assert_latest(f->stream, "table", "k0", NULL);
+        assert_latest(f->stream, "table", "k49", "new");
+        assert_latest(f->stream, "table", "k50", "mid");
+        assert_latest(f->stream, "table", "k200", NULL);
+        assert_latest(f->stream, "table", "k500", NULL);
+        if (round == 0) {
+            fixture_reopen(f);
+        } else {
+            keep_house(f->stream, NOW_US + 3 * LAG_US);
+        }
+    }
+    table->stop_after = 5;
+    assert_int_equal(visit_all(f->stream, "table", table), 5);
+    free(table);
+}
+
+static void only_compacted_topics_are_tables(void **state)
+{
+    struct fixture *f = *state;
+    struct ear_error err = {0};
+    char *value = NULL;
+    size_t length = 0;
+
+    assert_int_equal(stream_lookup(f->stream, "log", "a", 1, &value, &length, &err), -1);
+    assert_int_equal(stream_lookup(f->stream, "none", "a", 1, &value, &length, &err), -1);
+    assert_int_equal(err.kind, EAR_CONFIG);
+    assert_null(value);
+}
+
+/* --- compaction and retention: what a back end does by itself, or when told --- */
+
+static void superseded_messages_go_when_read_and_old_enough(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_reader *one = subscribe(f->stream, "one", "table");
+    struct stream_reader *two = subscribe(f->stream, "two", "table");
+
+    publish_many(f->stream, "table", 100, "old");
+    publish_many(f->stream, "table", 100, "new");
+    read_and_move(f->stream, one);
+    keep_house(f->stream, NOW_US + LAG_US);
+    assert_int_equal(count_messages(f->stream, "table"), 200); /* two has not read them */
+    assert_int_equal(read_and_move(f->stream, two), 200);
+    keep_house(f->stream, NOW_US + LAG_US - 1);
+    assert_int_equal(count_messages(f->stream, "table"), 200); /* not old enough */
+    keep_house(f->stream, NOW_US + LAG_US);
+    assert_int_equal(count_messages(f->stream, "table"), 100);
+    assert_latest(f->stream, "table", "k7", "new");
+    stream_reader_close(one);
+    stream_reader_close(two);
+}
+
+static void tombstones_go_when_read_and_old_enough(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_reader *reader = subscribe(f->stream, "one", "table");
+    struct table *table = calloc(1, sizeof *table);
+
+    assert_non_null(table);
+    publish_many(f->stream, "table", 50, "old");
+    keep_house(f->stream, NOW_US + LAG_US);
+    publish_many(f->stream, "table", 20, NULL);
+    publish(f->stream, "table", "never", NULL);
+    publish_many(f->stream, "table", 10, "back");
+    assert_int_equal(visit_all(f->stream, "table", table), 40);
+    keep_house(f->stream, NOW_US + LAG_US);
+    assert_int_equal(count_messages(f->stream, "table"), 81);
+    assert_int_equal(read_and_move(f->stream, reader), 81);
+    keep_house(f->stream, NOW_US + LAG_US);
+    assert_int_equal(count_messages(f->stream, "table"), 40);
+    assert_int_equal(visit_all(f->stream, "table", table), 40);
+    assert_latest(f->stream, "table", "k9", "back");
+    assert_latest(f->stream, "table", "k10", NULL);
+    assert_latest(f->stream, "table", "k20", "old");
+    free(table);
+    stream_reader_close(reader);
+}
+
+static void compacting_at_once_asks_no_group(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_reader *reader = subscribe(f->stream, "one", "table");
+    struct ear_error err = {0};
+
+    publish_many(f->stream, "table", 100, "old");
+    publish_many(f->stream, "table", 30, NULL);
+    publish_many(f->stream, "table", 10, "new");
+    assert_int_equal(stream_compact(f->stream, false, NULL, &err), 0);
+    /* 70 old, 10 new; of 30 tombstones 10 are superseded, 20 have still to be read */
+    assert_int_equal(read_and_move(f->stream, reader), 100);
+    assert_int_equal(stream_compact(f->stream, false, NULL, &err), 0);
+    assert_int_equal(count_messages(f->stream, "table"), 80);
+    assert_latest(f->stream, "table", "k3", "new");
+    assert_latest(f->stream, "table", "k29", NULL);
+    assert_latest(f->stream, "table", "k30", "old");
+    stream_reader_close(reader);
+}
+
+static void what_all_have_read_goes_by_age(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_reader *reader = subscribe(f->stream, "one", "aged");
+
+    publish_many(f->stream, "aged", 40, "old");
+    assert_int_equal(read_and_move(f->stream, reader), 40);
+    for (int i = 0; i < 10; i++) {
+        publish_at(f->stream, "aged", "late", "new", NOW_US + RETENTION_US);
+    }
+    publish_many(f->stream, "log", 10, "v");
+    keep_house(f->stream, NOW_US + RETENTION_US - 1);
+    assert_int_equal(count_messages(f->stream, "aged"), 50);
+    keep_house(f->stream, NOW_US + RETENTION_US);
+    assert_int_equal(count_messages(f->stream, "aged"), 10);
+    keep_house(f->stream, NOW_US + 10 * RETENTION_US);
+    assert_int_equal(count_messages(f->stream, "aged"), 10); /* unread, however old */
+    assert_int_equal(count_messages(f->stream, "log"), 10);  /* kept for ever */
+    assert_int_equal(read_and_move(f->stream, reader), 10);
+    keep_house(f->stream, NOW_US + 10 * RETENTION_US);
+    assert_int_equal(count_messages(f->stream, "aged"), 0);
+    stream_reader_close(reader);
+}
+
+static void what_no_group_reads_goes_by_age_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct table *table = calloc(1, sizeof *table);
+
+    assert_non_null(table);
+    publish_many(f->stream, "aged", 40, "v");
+    publish_many(f->stream, "posts", 100, "old");
+    keep_house(f->stream, NOW_US + LAG_US / 100);
+    publish_at(f->stream, "posts", "k5", "new", NOW_US + 20 * RETENTION_US);
+    keep_house(f->stream, NOW_US + 20 * RETENTION_US);
+    assert_int_equal(count_messages(f->stream, "aged"), 0);
+    assert_int_equal(count_messages(f->stream, "posts"), 1);
+    assert_int_equal(visit_all(f->stream, "posts", table), 1);
+    assert_latest(f->stream, "posts", "k5", "new");
+    assert_latest(f->stream, "posts", "k6", NULL);
+    free(table);
+}
+
+static void offsets_never_come_again(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_span before[PARTITIONS];
+    struct stream_span after = {0};
+    struct ear_error err = {0};
+
+    publish_many(f->stream, "aged", 40, "v");
+    for (int partition = 0; partition < PARTITIONS; partition++) {
+        assert_int_equal(stream_span(f->stream, "aged", partition, &before[partition], &err), 0);
+        assert_true(before[partition].end > before[partition].earliest);
+    }
+    keep_house(f->stream, NOW_US + RETENTION_US);
+    fixture_reopen(f);
+    for (int partition = 0; partition < PARTITIONS; partition++) {
+        assert_int_equal(stream_span(f->stream, "aged", partition, &after, &err), 0);
+        assert_int_equal(after.end, before[partition].end);
+        assert_int_equal(after.earliest, after.end);
+    }
+    publish_many(f->stream, "aged", 40, "v");
+    for (int partition = 0; partition < PARTITIONS; partition++) {
+        assert_int_equal(stream_span(f->stream, "aged", partition, &after, &err), 0);
+        assert_int_equal(after.earliest, before[partition].end);
+    }
+}
+
+static void what_went_unread_is_an_error_never_a_jump(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_reader *reader = subscribe(f->stream, "one", "aged");
+    struct stream_batch batch = {0};
+    struct stream_span span = {0};
+    struct ear_error err = {0};
+
+    for (int i = 0; i < 20; i++) {
+        publish(f->stream, "aged", "a", "v");
+    }
+    assert_int_equal(read_and_move(f->stream, reader), 20);
+    for (int partition = 0; partition < PARTITIONS; partition++) {
+        assert_int_equal(stream_span(f->stream, "aged", partition, &span, &err), 0);
+        if (span.end > 0) {
+            assert_int_equal(stream_seek(reader, "aged", partition, 3, &err), 0);
+        }
+    }
+    keep_house(f->stream, NOW_US + RETENTION_US);
+    publish(f->stream, "aged", "a", "v");
+    assert_int_equal(stream_read(reader, &batch, 10, 1000, 0, &err), -1);
+    assert_int_equal(err.kind, EAR_CONFIG);
+    assert_non_null(strstr(err.message, "/3,"));
+    assert_non_null(strstr(err.message, " 20 "));
+    stream_batch_clear(&batch);
+    stream_reader_close(reader);
+}
+
+/* --- looking without joining --- */
+
+static void following_begins_where_it_is_asked_to(void **state)
+{
+    struct fixture *f = *state;
+    const struct {
+        int64_t from_us;
+        size_t expected;
+    } cases[] = {
+        {INT64_MIN, 100},
+        {NOW_US, 100},
+        {NOW_US + 30 * SECOND_US, 70},
+        {NOW_US + 99 * SECOND_US, 1},
+        {NOW_US + 100 * SECOND_US, 0},
+        {INT64_MAX, 0},
+    };
+
+    for (int i = 0; i < 100; i++) {
+        char key[16];
+
+        snprintf(key, sizeof key, "k%d", i);
+        publish_at(f->stream, "log", key, "v", NOW_US + (int64_t)i * SECOND_US);
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct stream_reader *reader = NULL;
+        struct ear_error err = {0};
+
+        assert_int_equal(stream_follow(&reader, f->stream, "log", cases[i].from_us, &err), 0);
+        assert_int_equal(read_all(reader, NULL, NULL), cases[i].expected);
+        publish(f->stream, "posts", "a", "v"); /* another topic does not show */
+        assert_int_equal(read_all(reader, NULL, NULL), 0);
+        stream_reader_close(reader);
+    }
+    assert_int_equal(sum_of_positions(f->stream, "tap", "log"), -PARTITIONS);
+}
+
+static void one_message_is_fetched_by_its_place(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_batch batch = {0};
+    struct ear_error err = {0};
+    int found = 0;
+
+    publish(f->stream, "log", "key", "value");
+    for (int partition = 0; partition < PARTITIONS; partition++) {
+        int result = stream_fetch(f->stream, "log", partition, 0, &batch, &err);
+
+        assert_true(result >= 0);
+        found += result;
+        if (result == 1) {
+            assert_string_equal(batch.messages[0].key, "key");
+            assert_string_equal(batch.messages[0].value, "value");
+            assert_string_equal(batch.messages[0].topic, "log");
+            assert_int_equal(batch.messages[0].at_us, NOW_US);
+            assert_int_equal(stream_fetch(f->stream, "log", partition, 1, &batch, &err), 0);
+        }
+    }
+    assert_int_equal(found, 1);
+    assert_int_equal(stream_fetch(f->stream, "log", PARTITIONS, 0, &batch, &err), -1);
+    assert_int_equal(stream_partitions(f->stream, "log"), PARTITIONS);
+    assert_int_equal(stream_partitions(f->stream, "none"), 0);
+    stream_batch_clear(&batch);
+}
+
+/* --- opening --- */
+
+static void the_number_of_partitions_never_changes(void **state)
+{
+    struct fixture *f = *state;
+    struct ear_error err = {0};
+
+    stream_close(f->stream);
+    f->stream = NULL;
+    f->topics[1].partitions = PARTITIONS + 1;
+    assert_int_equal(stream_open(&f->stream, &f->config, &err), -1);
+    assert_int_equal(err.kind, EAR_CONFIG);
+    assert_non_null(strstr(err.message, "'table'"));
+    f->topics[1].partitions = PARTITIONS;
+    fixture_open(f);
+}
+
+static void an_unknown_log_is_refused_by_name(void **state)
+{
+    static const struct {
+        const char *url;
+        const char *said;
+    } cases[] = {
+        {"kafka://localhost:9092/acme", "not built yet"},
+        {"ftp://localhost", "'ftp:'"},
+        {"local:", "no path"},
+        {"local:/proc/nothing/log", "/proc/nothing/log"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct stream_config config = {.url = cases[i].url, .size_bytes = 1 << 20};
+        struct stream *stream = NULL;
+        struct ear_error err = {0};
+
+        assert_int_equal(stream_open(&stream, &config, &err), -1);
+        assert_int_equal(err.kind, EAR_CONFIG);
+        assert_non_null(strstr(err.message, cases[i].said));
+    }
+}
+
+/* --- the table of back ends --- */
+
+static const struct backend *const backends[] = {&local_backend};
+
+static const struct backend *current;
+
+static int make(void **state)
+{
+    *state = fixture_new(current);
+    return 0;
+}
+
+static int drop(void **state)
+{
+    fixture_free(*state);
+    return 0;
+}
+
+#define PROMISE(function) cmocka_unit_test_setup_teardown(function, make, drop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PROMISE(messages_of_a_key_come_in_order),
+        PROMISE(position_moves_only_with_its_messages),
+        PROMISE(an_aborted_transaction_leaves_nothing),
+        PROMISE(two_groups_read_each_for_itself),
+        PROMISE(a_group_that_another_reader_moved_is_fenced),
+        PROMISE(a_topic_that_is_new_to_a_group_starts_at_the_earliest),
+        PROMISE(where_to_read_can_be_set),
+        PROMISE(a_batch_keeps_its_limits),
+        PROMISE(messages_come_fairly_from_all_partitions),
+        PROMISE(what_is_too_large_is_refused_and_the_rest_goes_on),
+        PROMISE(without_a_key_partitions_take_turns),
+        PROMISE(a_waiting_reader_is_woken),
+        PROMISE(threads_share_a_stream),
+        PROMISE(the_latest_of_each_key_is_told_once),
+        PROMISE(only_compacted_topics_are_tables),
+        PROMISE(superseded_messages_go_when_read_and_old_enough),
+        PROMISE(tombstones_go_when_read_and_old_enough),
+        PROMISE(compacting_at_once_asks_no_group),
+        PROMISE(what_all_have_read_goes_by_age),
+        PROMISE(what_no_group_reads_goes_by_age_alone),
+        PROMISE(offsets_never_come_again),
+        PROMISE(what_went_unread_is_an_error_never_a_jump),
+        PROMISE(following_begins_where_it_is_asked_to),
+        PROMISE(one_message_is_fetched_by_its_place),
+        PROMISE(the_number_of_partitions_never_changes),
+        PROMISE(an_unknown_log_is_refused_by_name),
+    };
+    int failed = 0;
+
+    for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++) {
+        current = backends[i];
+        failed += cmocka_run_group_tests_name(current->name, tests, NULL, NULL);
+    }
+    return failed;
+}
