@@ -161,9 +161,10 @@ size_t text_tidy(char *text, size_t length)
             run += step;
         }
         if (run > at && written > 0 && run < length) {
-            text[written] = ends > 0 ? '\n' : ' ';
-            text[written + 1] = '\n'; /* overwritten unless it counts: there were two line ends */
-            written += ends > 1 ? 2 : 1;
+            text[written++] = ends > 0 ? '\n' : ' ';
+            if (ends > 1) {
+                text[written++] = '\n';
+            }
         }
         at = run;
         if (at < length) {

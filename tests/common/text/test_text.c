@@ -138,6 +138,7 @@ static void white_space_is_folded(void **state)
         {"", ""},
         {" \t\n ", ""},
         {"a", "a"},
+        {"a b c\nd", "a b c\nd"},
         {"  a  b\t\tc  ", "a b c"},
         {"a \n b", "a\nb"},
         {"a\r\nb\rc", "a\nb\nc"},
