@@ -28,7 +28,10 @@
 #define TESTPOINTS_OF_PROCESS(POINT)
 
 /* sinks */
-#define TESTPOINTS_OF_SINK(POINT) POINT("sink.commit", "the store's COMMIT itself; fails")
+#define TESTPOINTS_OF_SINK(POINT)                                                                  \
+    POINT("sink.before-commit", "rows, outbox and positions written, not committed")               \
+    POINT("sink.commit", "the store's COMMIT itself; fails")                                       \
+    POINT("sink.rollup", "dirty days counted anew, not committed")
 
 /* common/earshot: the command */
 #define TESTPOINTS_OF_EARSHOT(POINT)

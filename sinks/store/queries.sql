@@ -43,7 +43,7 @@ SELECT g.version, g.model, g.deleted,
 FROM (SELECT 1 AS one) AS o LEFT JOIN gone AS g ON g.hash = ?1;
 
 -- name: insight_find
-SELECT "row", version, model, source, also, day, created_us, fold, author, copy, person
+SELECT "row", version, model, source, also, day, created_us, coalesce(fold, 0), author, copy
 FROM insight WHERE hash = ?1;
 
 -- name: insight_add
@@ -67,8 +67,8 @@ WHERE "row" = ?36;
 -- name: insight_also
 UPDATE insight SET also = ?2 WHERE "row" = ?1;
 
--- name: insight_labels
-UPDATE insight SET labels = ?2 WHERE "row" = ?1;
+-- name: insight_refresh
+UPDATE insight SET labels = ?2, day = ?3, hour = ?4 WHERE "row" = ?1;
 
 -- name: insight_copy
 UPDATE insight SET copy = ?2 WHERE "row" = ?1;
@@ -79,15 +79,15 @@ DELETE FROM insight WHERE "row" = ?1;
 -- name: insight_by_person
 SELECT "row", author FROM insight WHERE person = ?1;
 
--- Posts that the horizon has passed, a slice at a time.
+-- Posts that the horizon has passed, oldest first: facts lie in order of days.
 -- name: insight_before_day
-SELECT "row" FROM insight WHERE day < ?1 LIMIT ?2;
+SELECT post FROM fact_row WHERE day < ?1 ORDER BY day, post LIMIT ?2;
 
 -- name: insight_each_row
 SELECT "row" FROM insight WHERE "row" > ?1 ORDER BY "row" LIMIT ?2;
 
 -- name: insight_body
-SELECT hash, body, source, also, day, copy, author, fold, created_us FROM insight WHERE "row" = ?1;
+SELECT body, source, day, copy, coalesce(fold, 0), created_us FROM insight WHERE "row" = ?1;
 
 -- name: insight_show
 SELECT id, source, url, title, text, author, author_name, thread, created_us, edited_us, labels,

@@ -51,7 +51,7 @@ struct store_config {
     QUERY(INSIGHT_ADD, "insight_add")                                                              \
     QUERY(INSIGHT_REPLACE, "insight_replace")                                                      \
     QUERY(INSIGHT_ALSO, "insight_also")                                                            \
-    QUERY(INSIGHT_LABELS, "insight_labels")                                                        \
+    QUERY(INSIGHT_REFRESH, "insight_refresh")                                                      \
     QUERY(INSIGHT_COPY, "insight_copy")                                                            \
     QUERY(INSIGHT_DELETE, "insight_delete")                                                        \
     QUERY(INSIGHT_BY_PERSON, "insight_by_person")                                                  \

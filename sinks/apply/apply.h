@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_SINKS_APPLY_APPLY_H
+#define EARSHOT_SINKS_APPLY_APPLY_H
+
+/*
+ * What messages do to the store. One idea: a post's rows are a function of its latest version, of
+ * what people decided about it, and of who said the same before; applying a message replaces those
+ * rows, whatever came before, and never counts anything up. So late posts, edits, deletions, a
+ * better model and corrections are one path, and an empty store fed the same messages ends up the
+ * same (rules S1 to S4 of architecture.md).
+ *
+ * A batch is one transaction with its positions. A message that will never do is set aside as a
+ * reject in the outbox of that transaction; the rest is kept. Threads: one at a time.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+#include "common/stream/stream.h"
+#include "sinks/store/store.h"
+
+struct apply;
+struct zone;
+
+struct apply_config {
+    const struct zone *zone; /* in which days and hours are told; NULL: UTC. Borrowed */
+    const char *timezone;    /* its name, kept in the store: another one recounts every fact */
+    int64_t horizon_us;      /* posts said longer ago are frozen */
+};
+
+enum { APPLY_AGES_MAX = 1024 };
+
+/* What a batch did. */
+struct apply_stats {
+    size_t posts;                  /* stored anew or replaced */
+    size_t removed;                /* deleted, dropped, forgotten */
+    size_t stale;                  /* older than what is stored */
+    size_t too_old;                /* beyond the horizon */
+    size_t rejected;               /* set aside; each is in the outbox */
+    size_t skipped;                /* below the store's position: applied before */
+    double ages_s[APPLY_AGES_MAX]; /* [age_count] said to stored, of posts that were new */
+    size_t age_count;
+};
+
+/*
+ * Begins on a store opened for writing, which is borrowed. A store kept in another time zone is
+ * recounted first. -1: as the store's errors.
+ */
+EAR_MUST_CHECK
+int apply_open(struct apply **out, struct store *store, const struct apply_config *config,
+               struct ear_error *err);
+void apply_close(struct apply *apply);
+
+/*
+ * Applies messages of the topics insights, decisions, forgotten and cursors in one transaction and
+ * moves their positions under guard. Per partition in order of offset; gaps are no matter. -1 and
+ * nothing is changed: EAR_RETRY (and perhaps store_broken), EAR_FENCED (somebody else moved a
+ * position: they have been read again), EAR_CONFIG, EAR_FATAL.
+ */
+EAR_MUST_CHECK
+int apply_batch(struct apply *apply, const struct stream_message messages[], size_t count,
+                int64_t now_us, struct apply_stats *stats, struct ear_error *err);
+
+/* The offset of the next message wanted of a partition; -1: none was applied yet. */
+int64_t apply_position(const struct apply *apply, const char *topic, int partition);
+
+/*
+ * Recomputes the roll-ups of at most max_days dirty days, newest first, in one transaction, and
+ * notes in the outbox which weeks of the trend feed that concerns. *more: days are left.
+ */
+EAR_MUST_CHECK
+int apply_rollups(struct apply *apply, size_t max_days, bool *more, struct ear_error *err);
+
+/* Removes a slice of what the horizon has passed: insights, facts, tombstones; roll-ups stay.
+ * *more: posts are left. */
+EAR_MUST_CHECK
+int apply_expire(struct apply *apply, int64_t now_us, bool *more, struct ear_error *err);
+
+#endif
