@@ -77,6 +77,23 @@ bool read_digits(struct cursor_text *text, int digits, int *out)
     return true;
 }
 
+int read_number(struct cursor_text *text, int most, int64_t *out)
+{
+    int64_t value = 0;
+    int count = 0;
+
+    while (count < most && text->at + count < text->end && text->at[count] >= '0' &&
+           text->at[count] <= '9') {
+        value = value * 10 + (text->at[count] - '0');
+        count++;
+    }
+    if (count > 0) {
+        text->at += count;
+        *out = value;
+    }
+    return count;
+}
+
 bool read_char(struct cursor_text *text, char c)
 {
     if (text->at == text->end || *text->at != c) {
@@ -174,7 +191,7 @@ static int64_t clamp_seconds(int64_t seconds)
 const char *instant_format(char out[INSTANT_SIZE], int64_t at_us)
 {
     int64_t seconds = floor_div(at_us, CLOCK_SECOND_US);
-    int64_t micros = at_us - seconds * CLOCK_SECOND_US;
+    int64_t micros = (at_us % CLOCK_SECOND_US + CLOCK_SECOND_US) % CLOCK_SECOND_US;
     int64_t year = 0;
     int64_t second_of_day;
     int64_t days;

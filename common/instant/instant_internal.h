@@ -56,6 +56,46 @@ bool read_char(struct cursor_text *text, char c);
  * False: a separator without digits. */
 bool read_fraction(struct cursor_text *text, int64_t *micros);
 
+/* Reads 1 to `most` digits; returns how many, 0 if none stands there. */
+int read_number(struct cursor_text *text, int most, int64_t *out);
+
+/*
+ * The rule of a TZif footer (RFC 8536, section 3.3; POSIX TZ), such as
+ * "CET-1CEST,M3.5.0,M10.5.0/3": what holds after the last transition. Offsets are seconds east.
+ */
+struct zone_change {
+    char kind; /* 'M': month, week, weekday; 'J': day 1..365, never 29 February; 'N': day 0..365 */
+    int month, week, weekday, day;
+    int64_t time_s; /* of local time, may be negative or beyond a day */
+};
+
+struct zone_rule {
+    bool daylight; /* false: offset_s holds for ever */
+    int64_t offset_s, daylight_offset_s;
+    struct zone_change start, end; /* of daylight saving time */
+};
+
+bool zone_rule_parse(struct zone_rule *out, const char *text, size_t length);
+int64_t zone_rule_offset_s(const struct zone_rule *rule, int64_t at_s);
+
+/* What a word of a date means, case ignored. */
+enum word_kind {
+    WORD_UNKNOWN,
+    WORD_MONTH,     /* value: 1..12; long or short, in the bigger European languages */
+    WORD_ZONE,      /* value: seconds east */
+    WORD_MORNING,   /* am */
+    WORD_AFTERNOON, /* pm */
+    WORD_FILLER,    /* "at", "um", "de": says nothing */
+};
+
+/* Looks a word up; length bytes of letters (or bytes from 0x80 on). */
+enum word_kind word_look_up(const char *word, size_t length, int64_t *value);
+
+/* Reads a TZif file's bytes; `name` is for messages. Caller closes. */
+EAR_MUST_CHECK
+int zone_from_tzif(struct zone **out, const unsigned char *bytes, size_t length, const char *name,
+                   struct ear_error *err);
+
 /* The instant that the local fields name in a zone (NULL: UTC). Skipped by a clock change: as much
  * after the change. Twice: the first. */
 int64_t zone_civil_us(const struct zone *zone, const struct civil *civil);
