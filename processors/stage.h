@@ -60,6 +60,9 @@ struct ear_stage {
     int (*process)(void *state, const void *config, struct ear_message *const messages[],
                    size_t count, struct ear_output *out, struct ear_error *err);
     void (*close)(void *state);
+    /* The generation of the model that the state judges with ("2026.11-1"): what a dropped message
+     * carries as `model`. Absent: the stage has no model. Lives as long as the state. */
+    const char *(*generation)(const void *state);
 };
 
 /* The host's functions. Only appended to. Sizes are bytes; lengths exclude the NUL. */
