@@ -493,6 +493,17 @@ done:
     return result;
 }
 
+/* yajl takes VT and FF for blanks; JSON has neither, in strings or between values. */
+static int check_blanks(const struct json *json, struct ear_error *err)
+{
+    size_t plain = strcspn(json->text, "\v\f"); /* there is no NUL before the end */
+
+    if (plain < json->text_length) {
+        return ear_fail(err, EAR_REJECT, "bad_json: byte %zu: a control character", plain);
+    }
+    return 0;
+}
+
 static int make_yajl(struct json *json, struct ear_error *err)
 {
     if (json->yajl != NULL) {
@@ -564,7 +575,8 @@ const struct json_node *json_read(struct json *json, const char *text, size_t le
                  json->limits.bytes);
         return NULL;
     }
-    if (take_text(json, text, length, err) != 0 || make_yajl(json, err) != 0) {
+    if (take_text(json, text, length, err) != 0 || check_blanks(json, err) != 0 ||
+        make_yajl(json, err) != 0) {
         return NULL;
     }
     if (parse(json, err) != 0) {

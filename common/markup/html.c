@@ -197,9 +197,10 @@ static void read_name(struct page *page, char out[NAME_MAX_BYTES], const char *s
         }
         page->at++;
     }
-    /* A name that is cut must not be cut inside a character. */
-    while (used > 0 && used + 1 == NAME_MAX_BYTES && ((unsigned char)out[used - 1] & 0x80) != 0) {
-        used--;
+    if (used + 1 == NAME_MAX_BYTES) { /* perhaps cut, but never inside a character */
+        while (used > 0 && ((unsigned char)out[used - 1] & 0x80) != 0) {
+            used--;
+        }
     }
     out[used] = '\0';
 }

@@ -167,6 +167,7 @@ static void a_broken_text_is_refused_by_code(void **state)
         {"/* */ {}", "bad_json: byte "},
         {"\"tab\there\"", "bad_json: byte "},
         {"\"\\x\"", "bad_json: byte "},
+        {"[1\f]", "bad_json: byte 2"},
         {"[1e999]", "bad_number: byte "},
     };
 

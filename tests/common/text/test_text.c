@@ -140,6 +140,7 @@ static void white_space_is_folded(void **state)
         {"a", "a"},
         {"a b c\nd", "a b c\nd"},
         {"  a  b\t\tc  ", "a b c"},
+        {"a b\nc", "a b\nc"},
         {"a \n b", "a\nb"},
         {"a\r\nb\rc", "a\nb\nc"},
         {"a\n\nb", "a\n\nb"},
