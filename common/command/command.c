@@ -236,6 +236,7 @@ static int call_command(const struct command_line *line, const char *program,
         .bin_dir = places->bin,
         .share_dir = places->share,
         .clock = *clock,
+        .log = line->common.log,
     };
     int code;
 

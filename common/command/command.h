@@ -46,6 +46,7 @@ struct command_call {
     struct clock clock;
     enum command_output output; /* -o, else table on a terminal and JSON otherwise */
     bool output_given;
+    const char *log;           /* --log, to be handed on; NULL: not given */
     bool colour;               /* stdout is a terminal and NO_COLOR is unset */
     struct settings *settings; /* loaded and valid; NULL if the command asked for none */
 };

@@ -246,6 +246,9 @@ static void set_plain(struct settings *settings, const struct root_keys *keys)
     settings->stream_size_bytes = keys->stream.size;
     settings->compact_lag_us = keys->stream.compact_lag;
     settings->metrics_listen = keys->metrics.listen;
+    if (secure_getenv("EARSHOT_METRICS") != NULL && keys->metrics.listen != NULL) {
+        settings->metrics_listen = secure_getenv("EARSHOT_METRICS");
+    }
     settings->network_allow = keys->network.allow;
     settings->timezone = keys->timezone;
     settings->ours = keys->accounts.ours;
@@ -329,6 +332,11 @@ int settings_load(struct settings **out, const char *path, const char *data_dir,
     int result = -1;
 
     ear_error_clear(err);
+    if (data_dir == NULL) {
+        const char *given = secure_getenv("EARSHOT_DATA");
+
+        data_dir = given == NULL || given[0] == '\0' ? NULL : given;
+    }
     if (settings == NULL || files == NULL) {
         ear_fail_memory(err, "the settings");
         goto done;

@@ -80,7 +80,7 @@ struct settings {
     struct stream_topic
         topics[16]; /* [topic_count], with the policies of architecture.md as configured */
     size_t topic_count;
-    const char *metrics_listen; /* NULL: none */
+    const char *metrics_listen; /* NULL: none; $EARSHOT_METRICS wins (run: a port for each role) */
     struct ear_strings network_allow;
     const char *timezone;
     struct zone *zone; /* of timezone */
@@ -103,9 +103,9 @@ extern const char *const settings_readers[];
 
 /*
  * Reads and checks. `path` NULL: no configuration, the defaults hold (data: ./earshot.data).
- * data_dir NULL: as configured; else it wins (run --demo). Returns 0 with settings also when there
- * are findings of severity error: ask config_errors(settings->config). -1 with EAR_FATAL. Caller
- * frees with settings_free.
+ * data_dir NULL: $EARSHOT_DATA, else as configured; else it wins (run --demo hands it on so).
+ * Returns 0 with settings also when there are findings of severity error: ask
+ * config_errors(settings->config). -1 with EAR_FATAL. Caller frees with settings_free.
  */
 EAR_MUST_CHECK
 int settings_load(struct settings **out, const char *path, const char *data_dir,

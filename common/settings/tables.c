@@ -185,6 +185,7 @@ const struct ear_option settings_root_options[] = {
     UNBUILT_SECTION("dashboard", "the dashboard", dashboard),
     UNBUILT_SECTION("business_hours", "business hours (the recovery clock)", business_hours),
     UNBUILT_SECTION("smtp", "sending mail", smtp),
+    UNBUILT("platform", "definitions of one's own"),
     END,
 };
 
