@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * `earshot rejects`: what could not be handled. A stage's or sink's reject is named by the place of
+ * its message (topic/partition/offset): retry publishes that message once more. A collector's is
+ * named source/hash: its source is read anew from the beginning; what is known there is not
+ * published again.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/earshot/earshot_internal.h"
+#include "common/lockfile.h"
+#include "common/message/message.h"
+
+enum { CURSOR_MAX = 4 * 1024 * 1024, PLACE_MAX = 256 };
+
+struct work {
+    const struct command_call *call;
+    struct stream *stream;
+    struct json *json;
+    struct stream_transaction *transaction; /* retry, drop */
+    const char *id;                         /* NULL: all */
+    int64_t at_us;
+    size_t found, done, gone;
+    bool collect; /* a source has to be asked again */
+    struct ear_error *err;
+    bool failed;
+};
+
+static const char *string_of(const struct json_node *root, const char *name)
+{
+    const char *text = json_string(json_get(root, name), NULL);
+
+    return text == NULL ? "" : text;
+}
+
+/* --- list and show --- */
+
+static void print_row(const struct json_node *root, const char *key)
+{
+    print_text(stdout, string_of(root, "at"), 19);
+    fputs("  ", stdout);
+    print_text(stdout, key, 60);
+    fputs("  ", stdout);
+    print_text(stdout, string_of(root, "source"), 24);
+    printf("  %s/", string_of(root, "stage"));
+    print_text(stdout, string_of(root, "code"), 24);
+    fputs("\n    ", stdout);
+    print_text(stdout, string_of(root, "reason"), 200);
+    if (string_of(root, "action")[0] != '\0') {
+        fputs("\n    → ", stdout);
+        print_text(stdout, string_of(root, "action"), 200);
+    }
+    fputc('\n', stdout);
+}
+
+static bool list_one(void *user, const struct stream_message *message)
+{
+    struct work *work = user;
+    struct ear_error why = {EAR_NONE, ""};
+
+    if (message->value == NULL || (work->id != NULL && strcmp(work->id, message->key) != 0)) {
+        return true;
+    }
+    work->found++;
+    if (work->call->output == OUTPUT_TABLE && work->id == NULL) {
+        print_row(json_read(work->json, message->value, message->value_length, &json_limits_default,
+                            &why),
+                  message->key);
+    } else {
+        fwrite(message->value, 1, message->value_length, stdout);
+        fputc('\n', stdout);
+    }
+    return true;
+}
+
+/* --- drop and retry --- */
+
+static int bury(struct work *work, const struct stream_message *message)
+{
+    return stream_publish(work->transaction, "rejects", message->key, message->key_length, NULL, 0,
+                          work->at_us, work->err);
+}
+
+static bool drop_one(void *user, const struct stream_message *message)
+{
+    struct work *work = user;
+
+    if (message->value == NULL || (work->id != NULL && strcmp(work->id, message->key) != 0)) {
+        return true;
+    }
+    work->found++;
+    work->failed = bury(work, message) != 0;
+    work->done += work->failed ? 0 : 1;
+    return !work->failed;
+}
+
+/* "posts/3/1290" taken apart. False: not such a place. */
+static bool parse_place(const char *id, char topic[PLACE_MAX], int *partition, int64_t *offset)
+{
+    const char *first = strchr(id, '/');
+    char *end = NULL;
+
+    if (first == NULL || first == id || (size_t)(first - id) >= PLACE_MAX) {
+        return false;
+    }
+    *partition = (int)strtol(first + 1, &end, 10);
+    if (end == first + 1 || *end != '/') {
+        return false;
+    }
+    first = end;
+    *offset = strtoll(first + 1, &end, 10);
+    if (end == first + 1 || *end != '\0') {
+        return false;
+    }
+    snprintf(topic, PLACE_MAX, "%.*s", (int)(strchr(id, '/') - id), id);
+    return true;
+}
+
+/* Publishes the message once more where it lay. */
+static int send_again(struct work *work, const char *topic, int partition, int64_t offset)
+{
+    struct stream_batch batch = {0};
+    int found = stream_fetch(work->stream, topic, partition, offset, &batch, work->err);
+    int result = found < 0 ? -1 : 0;
+
+    if (found == 1 && batch.count == 1 && batch.messages[0].value != NULL) {
+        const struct stream_message *message = &batch.messages[0];
+
+        result = stream_publish(work->transaction, topic, message->key, message->key_length,
+                                message->value, message->value_length, work->at_us, work->err);
+        work->done += result == 0 ? 1 : 0;
+    } else if (found >= 0) {
+        work->gone++; /* superseded or aged out: nothing is left to retry */
+    }
+    stream_batch_clear(&batch);
+    return result;
+}
+
+/* Makes the source's next poll its first: the cursor without what the reader and the server know.
+ */
+static int reset_cursor(struct work *work, const char *source)
+{
+    static const char *const forgotten[] = {"cursor", "etag", "last_modified", "next_at"};
+    struct message_arena *arena = NULL;
+    struct ear_message *message = NULL;
+    const char *text = NULL;
+    char *value = NULL;
+    size_t length = 0;
+    int found =
+        stream_lookup(work->stream, "cursors", source, strlen(source), &value, &length, work->err);
+    int result = found < 0 ? -1 : 0;
+
+    if (found != 1) {
+        goto done;
+    }
+    result = -1;
+    if (message_arena_new(&arena, CURSOR_MAX, work->err) != 0) {
+        goto done;
+    }
+    message = message_read(arena, value, length, work->err);
+    for (size_t i = 0; message != NULL && i < 4; i++) {
+        if (message_set_raw(message, forgotten[i], "null", 4, work->err) != 0) {
+            goto done;
+        }
+    }
+    text = message == NULL ? NULL : message_text(message, &length, work->err);
+    if (text != NULL) {
+        result = stream_publish(work->transaction, "cursors", source, strlen(source), text, length,
+                                work->at_us, work->err);
+    }
+
+done:
+    message_arena_free(arena);
+    free(value);
+    return result;
+}
+
+static bool retry_one(void *user, const struct stream_message *message)
+{
+    struct work *work = user;
+    struct ear_error why = {EAR_NONE, ""};
+    char topic[PLACE_MAX];
+    int partition = 0;
+    int64_t offset = 0;
+
+    if (message->value == NULL || (work->id != NULL && strcmp(work->id, message->key) != 0)) {
+        return true;
+    }
+    work->found++;
+    if (parse_place(message->key, topic, &partition, &offset) &&
+        stream_partitions(work->stream, topic) > 0) {
+        work->failed = send_again(work, topic, partition, offset) != 0;
+    } else {
+        const struct json_node *root = json_read(work->json, message->value, message->value_length,
+                                                 &json_limits_default, &why);
+
+        work->failed = reset_cursor(work, string_of(root, "source")) != 0;
+        work->collect = true;
+        work->done++;
+    }
+    work->failed = work->failed || bury(work, message) != 0;
+    return !work->failed;
+}
+
+/* --- the command --- */
+
+static int in_transaction(struct work *work,
+                          bool (*visit)(void *user, const struct stream_message *message))
+{
+    if (stream_begin(&work->transaction, work->stream, work->err) != 0) {
+        return -1;
+    }
+    if (stream_each_latest(work->stream, "rejects", visit, work, work->err) != 0 || work->failed) {
+        stream_abort(work->transaction);
+        return -1;
+    }
+    return stream_commit(work->transaction, work->err);
+}
+
+static int carry_on(struct work *work, struct ear_error *err)
+{
+    const struct deciding_options *options = work->call->options;
+    int64_t deadline_us = clock_mono_us() + 10 * CLOCK_MINUTE_US;
+    struct launch launch;
+    int code = EXIT_DONE;
+
+    if (options->no_wait) {
+        return EXIT_DONE;
+    }
+    if (work->collect) {
+        launch_init(&launch, work->call, roles[ROLE_COLLECT].program, "once");
+        launch_add_deadline(&launch, deadline_us - clock_mono_us());
+        code = launch_run(&launch, err);
+    }
+    if (code == EXIT_DONE) {
+        code = carry_through(work->call, work->call->settings, deadline_us, err);
+    }
+    return code;
+}
+
+static int act(struct work *work, const char *verb, struct ear_error *err)
+{
+    char dir[4096];
+    pid_t holder = lockfile_holder(settings_run_dir(work->call->settings, dir, sizeof dir),
+                                   roles[ROLE_COLLECT].name);
+
+    if (strcmp(verb, "drop") == 0) {
+        return in_transaction(work, drop_one);
+    }
+    if (in_transaction(work, retry_one) != 0) {
+        return -1;
+    }
+    if (work->collect && holder > 0) {
+        fprintf(
+            stderr,
+            "a collector is running (pid %d) and keeps its own cursors: restart it, and it asks "
+            "the source again\n",
+            (int)holder);
+        work->collect = false;
+    }
+    stream_close(work->stream);
+    work->stream = NULL;
+    return carry_on(work, err);
+}
+
+static int run_verb(struct work *work, const char *verb, struct ear_error *err)
+{
+    bool acts = strcmp(verb, "retry") == 0 || strcmp(verb, "drop") == 0;
+    int code = EXIT_DONE;
+
+    if (acts) {
+        code = act(work, verb, err);
+    } else if (stream_each_latest(work->stream, "rejects", list_one, work, err) != 0) {
+        code = -1;
+    }
+    if (code >= 0 && work->id != NULL && work->found == 0) {
+        fprintf(stderr, "there is no reject '%s'; `earshot rejects` lists them\n", work->id);
+        return EXIT_FAILED;
+    }
+    if (code >= 0 && acts) {
+        fprintf(stderr, "%zu %s%s\n", work->done,
+                strcmp(verb, "drop") == 0 ? "dropped" : "sent again",
+                work->gone > 0 ? "; the rest is no longer in the log" : "");
+    } else if (code >= 0 && work->found == 0 && work->call->output == OUTPUT_TABLE) {
+        fputs("nothing was rejected\n", stderr);
+    }
+    return code;
+}
+
+int command_rejects(const struct command_call *call, struct ear_error *err)
+{
+    const char *verb = call->argument_count > 0 ? call->arguments[0] : "list";
+    bool acts = strcmp(verb, "retry") == 0 || strcmp(verb, "drop") == 0;
+    struct work work = {.call = call, .at_us = clock_now_us(&call->clock), .err = err};
+    int code = -1;
+
+    if (!acts && strcmp(verb, "show") != 0 && strcmp(verb, "list") != 0) {
+        return command_misused(call, "'%s' is neither retry nor drop nor show", verb);
+    }
+    if (strcmp(verb, "show") == 0 && call->argument_count < 2) {
+        return command_misused(call, "show needs the reject's ID");
+    }
+    if (strcmp(verb, "drop") == 0 && call->argument_count < 2) {
+        return command_misused(call, "drop needs the reject's ID, or 'all'");
+    }
+    work.id = call->argument_count > 1 && strcmp(call->arguments[1], "all") != 0
+                  ? call->arguments[1]
+                  : NULL;
+    if (settings_open_stream(&work.stream, call->settings, !acts, err) == 0 &&
+        json_new(&work.json, err) == 0) {
+        code = run_verb(&work, verb, err);
+    }
+    stream_close(work.stream);
+    json_free(work.json);
+    return code;
+}
