@@ -38,7 +38,10 @@ static bool is_letter(char c)
 /* The character `ahead` from here; NUL beyond the end. */
 static char peek(const struct cursor_text *text, size_t ahead)
 {
-    return (size_t)(text->end - text->at) > ahead ? text->at[ahead] : '\0';
+    if ((size_t)(text->end - text->at) <= ahead) {
+        return '\0';
+    }
+    return text->at[ahead];
 }
 
 static size_t digits_ahead(const struct cursor_text *text)

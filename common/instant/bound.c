@@ -33,12 +33,10 @@ int instant_parse_bound(int64_t *out_us, const char *text, int64_t now_us, const
 
     if (strcmp(text, "now") == 0) {
         *out_us = now_us;
-    } else if (strcmp(text, "today") == 0) {
+    } else if (strcmp(text, "today") == 0 || read_date(text, length, &day)) {
         *out_us = zone_day_start_us(zone, day);
     } else if (strcmp(text, "yesterday") == 0) {
         *out_us = zone_day_start_us(zone, day - 1);
-    } else if (read_date(text, length, &day)) {
-        *out_us = zone_day_start_us(zone, day);
     } else if (duration_parse(&back_us, text, err) == 0) {
         if (__builtin_sub_overflow(now_us, back_us, out_us)) {
             *out_us = INT64_MIN;
