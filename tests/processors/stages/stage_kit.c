@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stage_kit.h"
+#include "tests/processors/stages/stage_kit.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "common/settings/settings.h"
-#include "stage_kit.h"
+#include "tests/processors/stages/stage_kit.h"
 
 extern const struct ear_stage brands_stage;
 

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "common/json/json.h"
-#include "stage_kit.h"
+#include "tests/processors/stages/stage_kit.h"
 
 extern const struct ear_stage signals_stage;
 
