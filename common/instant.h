@@ -15,7 +15,7 @@
 
 #include "common/error.h"
 
-enum { INSTANT_SIZE = 32, DAY_SIZE = 16, DURATION_SIZE = 24 };
+enum { INSTANT_SIZE = 32, DAY_SIZE = 40, DURATION_SIZE = 24 };
 
 struct zone;
 
