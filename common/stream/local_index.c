@@ -33,9 +33,9 @@ int local_partition_of(const struct local_topic *topic, struct hash128 hash)
     return (int)(number % (unsigned)topic->count);
 }
 
-static bool same_key(const struct stream_message *message, const char *key, size_t key_length)
+bool local_same_key(const struct stream_message *a, const struct stream_message *b)
 {
-    return message->key_length == key_length && memcmp(message->key, key, key_length) == 0;
+    return a->key_length == b->key_length && memcmp(a->key, b->key, a->key_length) == 0;
 }
 
 static int read_places(struct places *out, const MDB_val *data)
@@ -153,7 +153,7 @@ static int supersede(struct lump *lump, MDB_cursor *cursor, struct local_entry *
                : code;
     for (size_t i = 0; i < places.count && code == 0; i++) {
         code = local_message_get(lump->txn, lump->topic, lump->partition, places.offsets[i], &old);
-        if (code == 0 && same_key(&old, message.key, message.key_length)) {
+        if (code == 0 && local_same_key(&old, &message)) {
             mark(lump, entry, places.offsets[i]);
             places.offsets[i] = entry->offset;
             return put_places(cursor, &entry->hash, &places);
@@ -296,29 +296,23 @@ int local_compacted_topic(struct local_topic **out, const struct local *local, c
 }
 
 /* Looks in the index. LMDB code, MDB_NOTFOUND where the key has no message. */
-static int find_indexed(MDB_txn *txn, const struct local_topic *topic, int partition,
-                        struct hash128 hash, const char *key, size_t key_length,
+static int find_indexed(MDB_txn *txn, const struct local_topic *topic,
+                        const struct stream_message *like, struct hash128 hash,
                         struct stream_message *out)
 {
     MDB_val place = {sizeof hash.bytes, hash.bytes};
     MDB_val data;
-    struct places places;
-    int code = mdb_get(txn, topic->partitions[partition].index, &place, &data);
+    struct places places = {.count = 0};
+    int code = mdb_get(txn, topic->partitions[like->partition].index, &place, &data);
 
     code = code == 0 ? read_places(&places, &data) : code;
-    if (code != 0) {
-        return code;
-    }
-    for (size_t i = 0; i < places.count; i++) {
-        code = local_message_get(txn, topic, partition, places.offsets[i], out);
-        if (code != 0) {
-            return code;
-        }
-        if (same_key(out, key, key_length)) {
+    for (size_t i = 0; code == 0 && i < places.count; i++) {
+        code = local_message_get(txn, topic, like->partition, places.offsets[i], out);
+        if (code == 0 && local_same_key(out, like)) {
             return 0;
         }
     }
-    return MDB_NOTFOUND;
+    return code == 0 ? MDB_NOTFOUND : code;
 }
 
 /* Tail first, then index. Under tail_lock. */
@@ -326,28 +320,26 @@ static int find_latest(struct local *local, MDB_txn *txn, struct local_topic *to
                        const char *key, size_t key_length, struct stream_message *out)
 {
     struct hash128 hash = hash128_of(key, key_length);
-    int partition = local_partition_of(topic, hash);
-    struct local_partition *part = &topic->partitions[partition];
+    const struct stream_message like = {
+        .partition = local_partition_of(topic, hash), .key = key, .key_length = key_length};
+    struct local_partition *part = &topic->partitions[like.partition];
     struct local_state state;
-    uint64_t offset;
+    uint64_t offset = LOCAL_NO_OFFSET;
     int code;
 
     if (part->messages == 0) {
         return MDB_NOTFOUND;
     }
-    code = local_state_get(local, txn, topic, partition, &state);
-    code = code == 0 ? local_tail_update(&part->tail, txn, topic, partition, &state) : code;
+    code = local_state_get(local, txn, topic, like.partition, &state);
+    code = code == 0 ? local_tail_update(&part->tail, txn, topic, like.partition, &state) : code;
+    code = code == 0 ? local_tail_find(&part->tail, txn, topic, &like, hash, &offset) : code;
     if (code != 0) {
         return code;
     }
-    offset = local_tail_find(&part->tail, hash);
     if (offset != LOCAL_NO_OFFSET) {
-        code = local_message_get(txn, topic, partition, offset, out);
-        if (code != 0 || same_key(out, key, key_length)) {
-            return code;
-        }
+        return local_message_get(txn, topic, like.partition, offset, out);
     }
-    return find_indexed(txn, topic, partition, hash, key, key_length, out);
+    return part->index == 0 ? MDB_NOTFOUND : find_indexed(txn, topic, &like, hash, out);
 }
 
 static char *copy_value(const struct stream_message *message)

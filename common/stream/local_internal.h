@@ -39,8 +39,8 @@
 
 enum {
     LOCAL_FORMAT = 1,
-    LOCAL_NAME_MAX = 128,  /* bytes of a group's or topic's name */
-    LOCAL_LUMP = 32 * 1024 /* messages that one transaction indexes; the tail's bound */
+    LOCAL_NAME_MAX = 128,   /* bytes of a group's or topic's name */
+    LOCAL_LUMP = 128 * 1024 /* messages that one transaction indexes at most; the tail's bound */
 };
 
 #define LOCAL_NO_OFFSET UINT64_MAX
@@ -71,18 +71,23 @@ struct local_entry {
     bool tombstone;
 };
 
-/* The keys of a tail: an open-addressed table of the latest offset per hash. */
+/* Where the latest message of a key lies in a tail. */
+struct local_slot {
+    uint32_t tag;   /* 32 bits of the key's hash */
+    uint32_t where; /* offset less the tail's beginning, or one of: */
+};
+
+enum {
+    LOCAL_FREE = UINT32_MAX,
+    LOCAL_UNTOLD = UINT32_MAX - 1 /* in a walk's copy: gone from the log before it was told */
+};
+
+/* The keys of a tail: an open-addressed table. */
 struct local_tail {
-    struct local_slot
-        *slots; /* [capacity], capacity a power of two; offset LOCAL_NO_OFFSET: free */
+    struct local_slot *slots; /* [capacity], a power of two, at most half of them taken */
     size_t capacity;
     size_t count;
     uint64_t from, to; /* covers the offsets [from, to) */
-};
-
-struct local_slot {
-    struct hash128 hash;
-    uint64_t offset;
 };
 
 struct local_partition {
@@ -241,6 +246,7 @@ int local_unindex(MDB_txn *txn, const struct local_topic *topic, int partition,
                   struct local_entry *entries, size_t count);
 
 struct hash128 local_hash(const struct stream_message *message);
+bool local_same_key(const struct stream_message *a, const struct stream_message *b);
 int local_lookup(struct stream *stream, const char *name, const char *key, size_t key_length,
                  char **out, size_t *out_length, struct ear_error *err);
 EAR_MUST_CHECK
@@ -259,8 +265,11 @@ int local_each_latest(struct stream *stream, const char *name,
 /* Brings a tail up to `state`. LMDB code. */
 int local_tail_update(struct local_tail *tail, MDB_txn *txn, const struct local_topic *topic,
                       int partition, const struct local_state *state);
-/* The offset of the latest message with that hash in the tail, or LOCAL_NO_OFFSET. */
-uint64_t local_tail_find(const struct local_tail *tail, struct hash128 hash);
+/* The offset of the latest message in the tail with the key (and in the partition) of `like`, or
+ * LOCAL_NO_OFFSET. LMDB code. */
+int local_tail_find(const struct local_tail *tail, MDB_txn *txn, const struct local_topic *topic,
+                    const struct stream_message *like, struct hash128 hash, uint64_t *out);
+/* 0 or ENOMEM. */
 EAR_MUST_CHECK
 int local_tail_copy(struct local_tail *out, const struct local_tail *tail);
 void local_tail_clear(struct local_tail *tail);

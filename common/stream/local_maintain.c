@@ -17,6 +17,7 @@
 enum {
     SLICE_STEPS = 32 * 1024,
     SLICE_US = 50 * 1000,
+    TAIL_LONG = LOCAL_LUMP / 4 * 3,
     AGE_STEPS = 8 * 1024,           /* messages that go by age from one partition in one slice */
     INDEX_WITHIN_US = 60 * 1000000, /* a tail older than that is indexed however short */
 };
@@ -35,6 +36,7 @@ struct sweep {
     bool more;
     uint64_t *read_by_all; /* [lane]: every known group of the topic has read what lies below */
     size_t *groups;        /* [lane]: how many groups know the topic */
+    struct local_entry *entries; /* [AGE_STEPS]: what goes by age; made when first needed */
 };
 
 /* --- what the groups have read --- */
@@ -181,7 +183,7 @@ static int tail_is_due(struct sweep *sweep, const struct plot *plot, bool *out)
     MDB_val data;
     int code;
 
-    *out = tail > 0 && (sweep->superseded_only || tail >= LOCAL_LUMP / 2 ||
+    *out = tail > 0 && (sweep->superseded_only || tail >= TAIL_LONG ||
                         (plot->topic->yields && sweep->local->under_pressure));
     if (tail == 0 || *out) {
         return 0;
@@ -213,7 +215,7 @@ static int index_tail(struct sweep *sweep, struct plot *plot)
         if (out_of_time(sweep)) {
             break;
         }
-        code = local_index(sweep->txn, plot->topic, plot->partition, &plot->state, LOCAL_LUMP / 4);
+        code = local_index(sweep->txn, plot->topic, plot->partition, &plot->state, LOCAL_LUMP);
         plot->changed = sweep->changed = true;
         before = plot->state.indexed - before;
         sweep->steps -= before < sweep->steps ? (size_t)before : sweep->steps;
@@ -343,10 +345,28 @@ static int drop_marks_below(struct sweep *sweep, const struct plot *plot)
     return code == MDB_NOTFOUND ? 0 : code;
 }
 
+/* Notes a message that goes: its key has to leave the index. */
+static int note_gone(struct sweep *sweep, const struct plot *plot,
+                     const struct stream_message *message, size_t count)
+{
+    if (sweep->entries == NULL) {
+        sweep->entries = malloc(AGE_STEPS * sizeof *sweep->entries);
+    }
+    if (sweep->entries == NULL) {
+        return ENOMEM;
+    }
+    sweep->entries[count].offset = (uint64_t)message->offset;
+    if (plot->topic->compact) {
+        sweep->entries[count].hash = local_hash(message);
+    }
+    return 0;
+}
+
 /* Removes from the front what lies below `limit` and was published at or before `latest_us`. */
 static int remove_front(struct sweep *sweep, struct plot *plot, uint64_t limit, int64_t latest_us,
-                        struct local_entry *entries, size_t *count)
+                        size_t *count)
 {
+    struct stream_message message;
     MDB_cursor *cursor;
     MDB_val key;
     MDB_val data;
@@ -355,34 +375,27 @@ static int remove_front(struct sweep *sweep, struct plot *plot, uint64_t limit, 
     if (code != 0) {
         return code;
     }
-    code = mdb_cursor_get(cursor, &key, &data, MDB_FIRST);
-    while (code == 0) {
-        struct stream_message message;
+    while ((code = mdb_cursor_get(cursor, &key, &data, MDB_FIRST)) == 0) {
         uint64_t offset = local_offset_of(&key);
 
-        if (offset >= limit) {
-            break;
-        }
         if (!local_decode(&message, plot->topic, plot->partition, offset, &data)) {
             code = MDB_CORRUPTED;
             break;
         }
-        if (message.at_us > latest_us) {
+        if (offset >= limit || message.at_us > latest_us) {
             break;
         }
         if (*count == AGE_STEPS || (*count % 64 == 0 && out_of_time(sweep))) {
             sweep->more = true;
             break;
         }
-        entries[*count].offset = offset;
-        if (plot->topic->compact) {
-            entries[*count].hash = local_hash(&message);
+        code = note_gone(sweep, plot, &message, (*count)++);
+        code = code == 0 ? mdb_cursor_del(cursor, 0) : code;
+        if (code != 0) {
+            break;
         }
-        (*count)++;
         plot->state.floor = offset + 1;
         count_step(sweep);
-        code = mdb_cursor_del(cursor, 0);
-        code = code == 0 ? mdb_cursor_get(cursor, &key, &data, MDB_FIRST) : code;
     }
     mdb_cursor_close(cursor);
     return code == MDB_NOTFOUND ? 0 : code;
@@ -394,7 +407,6 @@ static int sweep_old(struct sweep *sweep, struct plot *plot)
     int64_t latest_us =
         plot->topic->retention_us > 0 ? sweep->now_us - plot->topic->retention_us : INT64_MIN;
     uint64_t limit = plot->read_by_all;
-    struct local_entry *entries;
     size_t count = 0;
     int code;
 
@@ -404,19 +416,14 @@ static int sweep_old(struct sweep *sweep, struct plot *plot)
     if (plot->topic->compact && plot->state.indexed < limit) {
         limit = plot->state.indexed;
     }
-    entries = malloc(AGE_STEPS * sizeof *entries);
-    if (entries == NULL) {
-        return ENOMEM;
-    }
-    code = remove_front(sweep, plot, limit, yields ? INT64_MAX : latest_us, entries, &count);
+    code = remove_front(sweep, plot, limit, yields ? INT64_MAX : latest_us, &count);
     if (code == 0 && count > 0) {
         plot->changed = true;
         if (plot->topic->compact) {
-            code = local_unindex(sweep->txn, plot->topic, plot->partition, entries, count);
+            code = local_unindex(sweep->txn, plot->topic, plot->partition, sweep->entries, count);
             code = code == 0 ? drop_marks_below(sweep, plot) : code;
         }
     }
-    free(entries);
     return code;
 }
 
@@ -509,6 +516,8 @@ static int sweep_slice(struct sweep *sweep, struct ear_error *err)
     code = sweep_all(sweep);
     free(sweep->read_by_all);
     free(sweep->groups);
+    free(sweep->entries);
+    sweep->entries = NULL;
     if (code == 0 && sweep->changed && TESTPOINT_FAILS("stream.maintain")) {
         code = errno;
     }

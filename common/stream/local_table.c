@@ -14,8 +14,6 @@
 
 enum { SLICE_BYTES = 1024 * 1024, SLICE_STEPS = 16 * 1024 };
 
-#define UNTOLD (LOCAL_NO_OFFSET - 1) /* in a copied tail: not told, the index will */
-
 struct walk {
     struct local *local;
     struct local_topic *topic;
@@ -62,47 +60,45 @@ static int slice_of_tail(struct walk *walk, MDB_txn *txn, struct ear_error *err)
         struct local_slot *slot = &walk->tail.slots[walk->slot++];
         int found;
 
-        if (slot->offset == LOCAL_NO_OFFSET) {
+        if (slot->where == LOCAL_FREE) {
             continue;
         }
-        found = add_message(walk, txn, slot->offset, err);
+        found = add_message(walk, txn, walk->tail.from + slot->where, err);
         if (found < 0) {
             return -1;
         }
         if (found == 0) {
-            slot->offset = UNTOLD;
+            slot->where = LOCAL_UNTOLD;
         }
     }
     return 0;
 }
 
-/* Has the tail told the key of this message? Where two keys share a hash, the keys decide. */
-static bool was_told(struct walk *walk, MDB_txn *txn, uint64_t told, uint64_t offset)
+/* An indexed message, unless the tail has told its key. */
+static int add_indexed(struct walk *walk, MDB_txn *txn, struct hash128 hash, uint64_t offset,
+                       struct ear_error *err)
 {
-    struct stream_message a;
-    struct stream_message b;
+    struct stream_message message;
+    uint64_t told = LOCAL_NO_OFFSET;
+    int code = local_message_get(txn, walk->topic, walk->partition, offset, &message);
 
-    if (told == LOCAL_NO_OFFSET || told == UNTOLD) {
-        return false;
+    code = code == 0 ? local_tail_find(&walk->tail, txn, walk->topic, &message, hash, &told) : code;
+    if (code != 0) {
+        return local_fail(walk->local, code, "walk a topic's keys", err);
     }
-    if (local_message_get(txn, walk->topic, walk->partition, told, &a) != 0 ||
-        local_message_get(txn, walk->topic, walk->partition, offset, &b) != 0) {
-        return true;
-    }
-    return a.key_length == b.key_length && memcmp(a.key, b.key, a.key_length) == 0;
+    return told != LOCAL_NO_OFFSET || message.value == NULL
+               ? 0
+               : batch_add(&walk->batch, &message, err);
 }
 
 static int add_entry(struct walk *walk, MDB_txn *txn, struct hash128 hash, const MDB_val *data,
                      struct ear_error *err)
 {
-    uint64_t told = local_tail_find(&walk->tail, hash);
-    size_t count = data->mv_size / sizeof(uint64_t);
-
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i + sizeof(uint64_t) <= data->mv_size; i += sizeof(uint64_t)) {
         uint64_t offset;
 
-        memcpy(&offset, (const char *)data->mv_data + i * sizeof offset, sizeof offset);
-        if (!was_told(walk, txn, told, offset) && add_message(walk, txn, offset, err) < 0) {
+        memcpy(&offset, (const char *)data->mv_data + i, sizeof offset);
+        if (add_indexed(walk, txn, hash, offset, err) != 0) {
             return -1;
         }
     }

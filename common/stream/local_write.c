@@ -52,6 +52,7 @@ struct local_transaction {
     struct outbound *lanes; /* [local.lane_count]; topic NULL: none yet */
     struct step *steps;
     size_t step_count;
+    bool indexed; /* one lump is enough for one commit */
 };
 
 int local_begin(struct stream_transaction **out, struct stream *stream, struct ear_error *err)
@@ -282,8 +283,10 @@ static int append_lane(struct local_transaction *transaction, MDB_txn *txn,
     struct local_state state;
     int code = local_state_get(local, txn, lane->topic, lane->partition, &state);
 
-    if (code == 0 && lane->topic->compact && state.next - state.indexed > LOCAL_LUMP) {
+    if (code == 0 && lane->topic->compact && state.next - state.indexed > LOCAL_LUMP &&
+        !transaction->indexed) {
         code = local_index(txn, lane->topic, lane->partition, &state, LOCAL_LUMP);
+        transaction->indexed = true;
     }
     code = code == 0 ? append_records(transaction, txn, lane, &state) : code;
     return code == 0 ? local_state_put(local, txn, lane->topic, lane->partition, &state) : code;
