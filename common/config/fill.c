@@ -135,6 +135,9 @@ static int check_range(const struct ear_option *option, const char *text, struct
         parse_measure(&value, option->type, text, err) != 0) {
         return -1;
     }
+    if (value != least && least == most) {
+        return ear_fail(err, EAR_CONFIG, "'%s' does not fit; write %s", text, from);
+    }
     if (value < least || value > most) {
         return ear_fail(err, EAR_CONFIG, "'%s' is out of range; write something from %s to %s",
                         text, from, to);
@@ -543,8 +546,8 @@ size_t config_fill(struct config *config, const struct config_node *mapping,
         } else if (option->type == EAR_SECTION) {
             config_fill(config, NULL, option->section, NULL, option->name, field(out, option));
         } else if (is_required(option) && !config_is_absent(mapping)) {
-            config_report(config, CONFIG_ERROR, mapping, "%s lacks '%s': %s", what, option->name,
-                          option->help);
+            config_report(config, CONFIG_ERROR, mapping, "%s lacks '%s'; add it: %s", what,
+                          option->name, option->help);
         }
     }
     return config_errors(config) - before;

@@ -216,7 +216,7 @@ static const struct ear_option threshold[] = {
 
 const struct ear_option settings_source_options[] = {
     {"name", EAR_STRING, offsetof(struct source_keys, name), "!",
-     "what it is called; never change it, ids and positions hang on it", NULL},
+     "what it is called, such as our-blog; never change it later: ids hang on it", NULL},
     {"use", EAR_STRING, offsetof(struct source_keys, use), "!", "what reads it: feed or file",
      NULL},
     {"channel", EAR_CHOICE, offsetof(struct source_keys, channel),

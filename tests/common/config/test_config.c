@@ -155,7 +155,7 @@ static void a_finding_names_place_key_and_cure(void **state)
          "t.yaml:2:15 inner.size: '5 bananas' is no size; write a number and KiB"},
         {"name: x\ninner: 5\n", "t.yaml:2:8 inner: inner takes keys and values, such as {size: …}"},
         {"name: x\nname: y\n", "t.yaml:2:1 name: stands twice in this mapping, first in line 1"},
-        {"count: 1\n", "t.yaml:1:1 : it lacks 'name': what it is called"},
+        {"count: 1\n", "t.yaml:1:1 : it lacks 'name'; add it: what it is called"},
         {"name: [x]\n", "t.yaml:1:7 name: takes a single value, not a list: what it is called"},
         {"name: x\nwords: [a, {b: c}]\n",
          "t.yaml:2:12 words[1]: takes a single value, not a mapping: which words"},
