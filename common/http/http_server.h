@@ -4,8 +4,11 @@
 
 /*
  * The HTTP server that roles show their health and metrics on, and that later rooms (ingest,
- * dashboard) hang their routes on: one thread of libmicrohttpd's, limits on connections, header and
- * body time and body size. Only http_server.c knows libmicrohttpd.
+ * dashboard) hang their routes on: one thread of libmicrohttpd's. Limits: 20 connections an
+ * address, headers within 10 s and the body within 30 s of connecting (not of the last byte), an
+ * answer read within 60 s, 16 KiB of memory a connection beside its body, whose size the routes'
+ * owner limits. HEAD is GET without its body; a path that is known with another method is 405, an
+ * unknown one 404. Only http_server.c knows libmicrohttpd.
  */
 
 #include <stdbool.h>
@@ -20,7 +23,7 @@ struct http_request {
     const char *path;
     const char *body; /* [body_length], complete; NULL if none */
     size_t body_length;
-    const void *connection; /* for http_query and http_header */
+    void *connection; /* for http_query and http_header */
 };
 
 struct http_answer {
@@ -67,8 +70,11 @@ int health_open(struct health **out, const char *listen, struct metrics *metrics
                 struct ear_error *err);
 void health_close(struct health *health);
 
-/* The loop is alive: call each turn. /livez answers 503 when the last beat is older than 30 s. Also
- * feeds systemd's watchdog where there is one. */
+/* The port it listens on; 0: none. */
+int health_port(const struct health *health);
+
+/* The loop is alive: call each turn, from one thread. /livez answers 503 when the last beat is
+ * older than 30 s. Also feeds systemd's watchdog where there is one. */
 void health_beat(struct health *health);
 
 #endif
