@@ -22,7 +22,12 @@
     POINT("stream.compact-renamed", "the rewritten log is in place, its folder not synced")
 
 /* collectors */
-#define TESTPOINTS_OF_COLLECT(POINT)
+#define TESTPOINTS_OF_COLLECT(POINT)                                                               \
+    POINT("collect.before-fetch", "before a request goes to the fetcher")                          \
+    POINT("collect.after-fetch", "when an answer has come")                                        \
+    POINT("collect.after-step", "when a step has found its records")                               \
+    POINT("collect.before-commit", "before posts, seen and cursor are committed; fails")           \
+    POINT("collect.after-commit", "when they are")
 
 /* processors */
 #define TESTPOINTS_OF_PROCESS(POINT)

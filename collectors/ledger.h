@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_COLLECTORS_LEDGER_H
+#define EARSHOT_COLLECTORS_LEDGER_H
+
+/*
+ * What a source was last seen to hold: the topic `seen`, read through what the transaction under
+ * way has itself added. Key: SOURCE/hash of the native id. Threads: one at a time.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+#include "common/hash.h"
+
+struct ledger;
+struct stream;
+struct stream_transaction;
+
+/* One item as it was last seen. */
+struct ledger_entry {
+    bool known;   /* it was seen before */
+    bool deleted; /* and gone when last seen */
+    struct hash128 hash, raw;
+    int64_t version;
+    int64_t first_us; /* when it was first seen */
+};
+
+EAR_MUST_CHECK
+int ledger_new(struct ledger **out, struct stream *stream, struct ear_error *err);
+void ledger_free(struct ledger *ledger);
+
+/* Forgets what the last transaction added: it is committed, or came to nothing. */
+void ledger_reset(struct ledger *ledger);
+
+/* What is known of an item; entry->known false: nothing. -1: EAR_RETRY, EAR_FATAL. */
+EAR_MUST_CHECK
+int ledger_find(struct ledger *ledger, const char *source, struct hash128 native,
+                struct ledger_entry *entry, struct ear_error *err);
+
+/* Remembers an item, in the transaction and from now on. */
+EAR_MUST_CHECK
+int ledger_put(struct ledger *ledger, struct stream_transaction *transaction, const char *source,
+               struct hash128 native, const struct ledger_entry *entry, int64_t now_us,
+               struct ear_error *err);
+
+#endif

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The steps of a poll. A poll's state in memory may run ahead of the log by one step at most: when
+ * a commit fails, the poll is dropped, and the next one begins from what was committed.
+ */
+
+#include "collectors/collector_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "common/settings/settings.h"
+#include "common/testpoint.h"
+
+/* How old the message on `cursors` may get while nothing happens. */
+#define STANDING_FRESH_US (60 * CLOCK_SECOND_US)
+
+static uint64_t seed_of(const struct collector *collector, const struct listening *listening)
+{
+    const char *name = listening->entry->source->name;
+
+    return hash64_of(name, strlen(name), collector->config.seed);
+}
+
+void poll_end(struct collector *collector, struct listening *listening)
+{
+    if (listening->state != NULL) {
+        listening->entry->reader->end(listening->state);
+        listening->state = NULL;
+    }
+    free(listening->began_with);
+    free(listening->page_etag);
+    free(listening->page_modified);
+    listening->began_with = NULL;
+    listening->page_etag = NULL;
+    listening->page_modified = NULL;
+    if (listening->phase == LISTENING_FETCHING || listening->phase == LISTENING_READY) {
+        listening->phase = LISTENING_IDLE;
+        collector->under_way--;
+    }
+    if (listening->standing.schedule.next_at_us < collector->next_due_us) {
+        collector->next_due_us = listening->standing.schedule.next_at_us;
+    }
+}
+
+int poll_begin(struct collector *collector, struct listening *listening, struct ear_error *err)
+{
+    struct standing *standing = &listening->standing;
+
+    if (standing_set_text(&listening->began_with, standing->cursor, err) != 0) {
+        return -1;
+    }
+    listening->poll = (struct source_poll){
+        .settings = collector->config.settings,
+        .source = listening->entry->source,
+        .config = listening->entry->config,
+        .cursor = listening->began_with,
+        .cursor_length = standing->cursor_length,
+        .now_us = collector_now_us(collector),
+    };
+    listening->first_page = true;
+    listening->found = false;
+    listening->floor_us = 0;
+    listening->phase = LISTENING_READY;
+    collector->under_way++;
+    if (listening->entry->reader->begin(&listening->state, &listening->poll, err) != 0) {
+        return failure_of_step(collector, listening, NULL, err);
+    }
+    return poll_step(collector, listening, NULL, err);
+}
+
+/* --- the commit of a step --- */
+
+static void add_counts(struct listening *listening, const struct intake_counts *counts)
+{
+    listening->counts.fresh += counts->fresh;
+    listening->counts.edited += counts->edited;
+    listening->counts.deleted += counts->deleted;
+    listening->counts.unchanged += counts->unchanged;
+    listening->counts.rejected += counts->rejected;
+    listening->counts.forgotten += counts->forgotten;
+}
+
+static bool is_same_text(const char *one, const char *other)
+{
+    return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
+}
+
+/* Brings where the source stands up to date with the end of a poll. Returns whether that is worth a
+ * message by itself. */
+static bool finish_standing(struct collector *collector, struct listening *listening,
+                            int64_t now_us, struct ear_error *err)
+{
+    struct standing *standing = &listening->standing;
+    const bool news =
+        collector->config.once || standing->schedule.state != SCHEDULE_OK ||
+        standing->error != NULL || now_us - standing->written_us >= STANDING_FRESH_US ||
+        now_us < standing->written_us || !is_same_text(standing->etag, listening->page_etag) ||
+        !is_same_text(standing->last_modified, listening->page_modified);
+
+    schedule_done(&standing->schedule, listening->found, listening->floor_us, now_us,
+                  seed_of(collector, listening));
+    standing->last_success_us = now_us;
+    if (standing_set_failure(standing, NULL, NULL, err) != 0 ||
+        standing_set_text(&standing->etag, listening->page_etag, err) != 0 ||
+        standing_set_text(&standing->last_modified, listening->page_modified, err) != 0) {
+        return true; /* err is EAR_FATAL: the caller looks */
+    }
+    return news;
+}
+
+static int take_cursor(struct standing *standing, const char *cursor, size_t length,
+                       struct ear_error *err)
+{
+    char *copy = strndup(cursor, length);
+
+    if (copy == NULL) {
+        return ear_fail_memory(err, "a cursor");
+    }
+    free(standing->cursor);
+    standing->cursor = copy;
+    standing->cursor_length = length;
+    return 0;
+}
+
+/* Commits what the step found, where there is something to commit. */
+static int commit_step(struct collector *collector, struct listening *listening, bool done,
+                       struct ear_error *err)
+{
+    struct standing *standing = &listening->standing;
+    const struct intake_counts counts = *intake_counts(collector->intake);
+    const int64_t now_us = collector_now_us(collector);
+    size_t length = 0;
+    const char *cursor = intake_cursor(collector->intake, &length);
+    const char *message = NULL;
+    size_t message_length = 0;
+    char *kept = NULL;
+    bool news = cursor != NULL && !is_same_text(cursor, standing->cursor);
+    int result = -1;
+
+    if (counts.fresh + counts.edited + counts.deleted > 0) {
+        listening->found = true;
+        standing->last_post_us = now_us;
+    }
+    if (done && finish_standing(collector, listening, now_us, err)) {
+        news = true;
+    }
+    if (err->kind != EAR_NONE) {
+        goto done;
+    }
+    if (!news && intake_is_empty(collector->intake)) {
+        intake_abort(collector->intake);
+        add_counts(listening, &counts);
+        return 0;
+    }
+    if (cursor == NULL) {
+        cursor = standing->cursor;
+        length = standing->cursor_length;
+    }
+    message = standing_write(standing, listening->entry->source, cursor, length, now_us,
+                             collector->writer, &message_length, err);
+    kept = cursor == NULL ? NULL : strndup(cursor, length);
+    if (message == NULL || (cursor != NULL && kept == NULL)) {
+        err->kind = EAR_FATAL;
+        goto done;
+    }
+    if (intake_commit(collector->intake, message, message_length, err) != 0) {
+        goto done;
+    }
+    standing->written_us = now_us;
+    add_counts(listening, &counts);
+    result = kept == NULL ? 0 : take_cursor(standing, kept, length, err);
+
+done:
+    if (result != 0) { /* not stored: the next poll must not be spared its first page by it */
+        intake_abort(collector->intake);
+        free(standing->etag);
+        free(standing->last_modified);
+        standing->etag = NULL;
+        standing->last_modified = NULL;
+    }
+    free(kept);
+    return result;
+}
+
+/* --- steps --- */
+
+/* A stranger's address that is no URL, asked for on the side: no answer, and the reader goes on. */
+static int answer_nothing(struct collector *collector, struct listening *listening,
+                          struct ear_error *err)
+{
+    const struct fetch_answer answer = {
+        .url = "", .type = "", .body = "", .retry_after_us = -1, .failure = *err};
+
+    ear_error_clear(err);
+    return poll_answered(collector, listening, &answer, err);
+}
+
+static int start_fetch(struct collector *collector, struct listening *listening,
+                       struct fetch_request *request, struct ear_error *err)
+{
+    const struct standing *standing = &listening->standing;
+
+    request->source = listening->entry->source->name;
+    if (listening->first_page && !listening->any_status && request->etag == NULL &&
+        request->last_modified == NULL && standing->cursor != NULL) {
+        request->etag = standing->etag;
+        request->last_modified = standing->last_modified;
+    }
+    TESTPOINT("collect.before-fetch");
+    if (fetch_start(collector->config.fetch, request, listening, err) != 0) {
+        return err->kind == EAR_CONFIG && listening->any_status
+                   ? answer_nothing(collector, listening, err)
+                   : failure_of_step(collector, listening, NULL, err);
+    }
+    listening->phase = LISTENING_FETCHING;
+    return 0;
+}
+
+static void queue_ready(struct collector *collector, struct listening *listening)
+{
+    listening->phase = LISTENING_READY;
+    listening->next_ready = NULL;
+    if (collector->ready_last == NULL) {
+        collector->ready = listening;
+    } else {
+        collector->ready_last->next_ready = listening;
+    }
+    collector->ready_last = listening;
+}
+
+static void say_done(const struct collector *collector, const struct listening *listening)
+{
+    const struct intake_counts *counts = &listening->counts;
+    const char *source = listening->entry->source->name;
+    char labels[256];
+
+    if (collector->config.metrics != NULL) {
+        metrics_labels(labels, sizeof(labels), "source", source, NULL);
+        metrics_set(collector->config.metrics, "earshot_collect_last_success_timestamp_seconds",
+                    labels, (double)listening->standing.last_success_us / 1e6);
+    }
+    if (listening->found && !collector->config.once) {
+        const struct log_field fields[] = {{"source", source}, {NULL, NULL}};
+
+        log_event(LOG_LEVEL_INFO, fields,
+                  "so far %" PRId64 " new, %" PRId64 " edited, %" PRId64 " deleted, %" PRId64
+                  " rejected",
+                  counts->fresh, counts->edited, counts->deleted, counts->rejected);
+    }
+}
+
+int poll_step(struct collector *collector, struct listening *listening,
+              const struct fetch_answer *answer, struct ear_error *err)
+{
+    const struct standing *standing = &listening->standing;
+    enum source_next next = SOURCE_DONE;
+    struct fetch_request request = {0};
+    bool any_status = false;
+
+    if (intake_begin(collector->intake, &listening->origin, standing->cursor,
+                     standing->cursor_length, collector_now_us(collector), err) != 0) {
+        return failure_of_commit(collector, listening, err);
+    }
+    if (listening->entry->reader->step(listening->state, answer, intake_output(collector->intake),
+                                       &next, &request, &any_status, err) != 0) {
+        intake_abort(collector->intake);
+        return failure_of_step(collector, listening, answer, err);
+    }
+    TESTPOINT("collect.after-step");
+    if (commit_step(collector, listening, next == SOURCE_DONE, err) != 0) {
+        return failure_of_commit(collector, listening, err);
+    }
+    switch (next) {
+    case SOURCE_FETCH:
+        listening->any_status = any_status;
+        return start_fetch(collector, listening, &request, err);
+    case SOURCE_MORE:
+        queue_ready(collector, listening);
+        break;
+    default:
+        say_done(collector, listening);
+        listening->finished = true;
+        listening->outcome = COLLECTOR_WELL;
+        poll_end(collector, listening);
+        break;
+    }
+    return 0;
+}
+
+/* Cache-Control's max-age: how long the page is good (RFC 9111, section 5.2.2.1); 0: not said. */
+static int64_t max_age_us(const struct fetch_answer *answer)
+{
+    const char *control = fetch_answer_header(answer, "cache-control");
+    const char *age = control == NULL ? NULL : strstr(control, "max-age=");
+    const long seconds = age == NULL ? 0 : strtol(age + 8, NULL, 10);
+
+    if (age == NULL || (age != control && strchr(" ,", age[-1]) == NULL)) {
+        return 0;
+    }
+    return seconds < 0 ? 0 : seconds > 3600 ? CLOCK_HOUR_US : seconds * CLOCK_SECOND_US;
+}
+
+int poll_answered(struct collector *collector, struct listening *listening,
+                  const struct fetch_answer *answer, struct ear_error *err)
+{
+    const bool page = (answer->status >= 200 && answer->status < 300) || answer->status == 304;
+
+    TESTPOINT("collect.after-fetch");
+    listening->requests++;
+    listening->phase = LISTENING_READY;
+    if (!page && !listening->any_status) {
+        return failure_of_answer(collector, listening, answer, err);
+    }
+    if (listening->first_page && page) {
+        const struct standing *standing = &listening->standing;
+        const bool same = answer->status == 304;
+
+        listening->floor_us = max_age_us(answer);
+        if (standing_set_text(&listening->page_etag,
+                              same && answer->etag == NULL ? standing->etag : answer->etag,
+                              err) != 0 ||
+            standing_set_text(&listening->page_modified,
+                              same && answer->last_modified == NULL ? standing->last_modified
+                                                                    : answer->last_modified,
+                              err) != 0) {
+            return -1;
+        }
+    }
+    listening->first_page = false;
+    return poll_step(collector, listening, answer, err);
+}

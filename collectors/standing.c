@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collectors/standing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/instant.h"
+#include "common/json/json.h"
+#include "common/settings/settings.h"
+#include "common/stream/stream.h"
+
+int standing_set_text(char **slot, const char *text, struct ear_error *err)
+{
+    char *copy = text == NULL ? NULL : strdup(text);
+
+    if (text != NULL && copy == NULL) {
+        return ear_fail_memory(err, "where a source stands");
+    }
+    free(*slot);
+    *slot = copy;
+    return 0;
+}
+
+int standing_set_failure(struct standing *standing, const char *code, const char *error,
+                         struct ear_error *err)
+{
+    if (standing_set_text(&standing->code, code, err) != 0) {
+        return -1;
+    }
+    return standing_set_text(&standing->error, error, err);
+}
+
+void standing_clear(struct standing *standing)
+{
+    free(standing->cursor);
+    free(standing->etag);
+    free(standing->last_modified);
+    free(standing->code);
+    free(standing->error);
+    *standing = (struct standing){0};
+}
+
+/* --- reading --- */
+
+static int64_t instant_of(const struct json_node *root, const char *key)
+{
+    size_t length = 0;
+    const char *text = json_string(json_get(root, key), &length);
+    int64_t at_us = INT64_MIN;
+
+    if (text != NULL) {
+        (void)instant_parse_rfc3339(&at_us, text, length);
+    }
+    return at_us;
+}
+
+static int take_texts(struct standing *out, const struct json_node *root, struct ear_error *err)
+{
+    const struct json_node *cursor = json_get(root, "cursor");
+
+    if (cursor != NULL && json_kind_of(cursor) == JSON_OBJECT) {
+        const char *text = json_raw(cursor, &out->cursor_length);
+
+        out->cursor = strndup(text, out->cursor_length);
+        if (out->cursor == NULL) {
+            return ear_fail_memory(err, "a cursor");
+        }
+    }
+    if (standing_set_text(&out->etag, json_string(json_get(root, "etag"), NULL), err) != 0 ||
+        standing_set_text(&out->last_modified, json_string(json_get(root, "last_modified"), NULL),
+                          err) != 0 ||
+        standing_set_text(&out->code, json_string(json_get(root, "code"), NULL), err) != 0) {
+        return -1;
+    }
+    return standing_set_text(&out->error, json_string(json_get(root, "error"), NULL), err);
+}
+
+static int understand(struct standing *out, const struct json_node *root,
+                      const struct settings_source *source, int64_t now_us, struct ear_error *err)
+{
+    const char *use = json_string(json_get(root, "use"), NULL);
+    const char *state = json_string(json_get(root, "state"), NULL);
+    const struct json_node *cursor = json_get(root, "cursor");
+    enum schedule_state stood = SCHEDULE_OK;
+    int64_t failures = 0;
+    int64_t interval_us = source->every_us;
+    int64_t next_us = instant_of(root, "next_at");
+
+    if (use != NULL && strcmp(use, source->use) != 0) {
+        return ear_fail(err, EAR_REJECT,
+                        "cursor: it was made by '%.50s', the source now uses '%.50s'; give the "
+                        "source another name",
+                        use, source->use);
+    }
+    if (use == NULL || state == NULL || !schedule_state_parse(&stood, state) ||
+        (cursor != NULL && json_kind_of(cursor) != JSON_OBJECT &&
+         json_kind_of(cursor) != JSON_NULL)) {
+        return ear_fail(err, EAR_REJECT,
+                        "cursor: it is not understood; was it written by a newer version?");
+    }
+    (void)json_integer(json_get(root, "failures"), &failures);
+    (void)json_integer(json_get(root, "every_us"), &interval_us);
+    schedule_restore(&out->schedule, source->every_us, interval_us,
+                     next_us == INT64_MIN ? now_us : next_us, failures, stood, now_us);
+    out->last_success_us = instant_of(root, "last_success_at");
+    out->last_post_us = instant_of(root, "last_post_at");
+    out->written_us = instant_of(root, "at");
+    return take_texts(out, root, err);
+}
+
+int standing_restore(struct standing *out, struct stream *stream,
+                     const struct settings_source *source, int64_t now_us, struct ear_error *err)
+{
+    struct json *json = NULL;
+    const struct json_node *root = NULL;
+    char *text = NULL;
+    size_t length = 0;
+    int result = -1;
+    int found = 0;
+
+    *out = (struct standing){
+        .last_success_us = INT64_MIN, .last_post_us = INT64_MIN, .written_us = INT64_MIN};
+    schedule_init(&out->schedule, source->every_us, now_us);
+    found =
+        stream_lookup(stream, "cursors", source->name, strlen(source->name), &text, &length, err);
+    if (found <= 0) {
+        result = found;
+        goto done;
+    }
+    if (json_new(&json, err) != 0) {
+        goto done;
+    }
+    root = json_read(json, text, length, &json_limits_default, err);
+    if (root == NULL) {
+        ear_error_context(err, "cursor: it is not understood");
+        goto done;
+    }
+    result = understand(out, root, source, now_us, err);
+
+done:
+    json_free(json);
+    free(text);
+    return result;
+}
+
+/* --- writing --- */
+
+static void write_instant(struct json_writer *writer, const char *key, int64_t at_us)
+{
+    char text[INSTANT_SIZE];
+
+    if (at_us != INT64_MIN) {
+        json_member_string(writer, key, instant_format(text, at_us));
+    }
+}
+
+const char *standing_write(const struct standing *standing, const struct settings_source *source,
+                           const char *cursor, size_t cursor_length, int64_t now_us,
+                           struct json_writer *writer, size_t *length, struct ear_error *err)
+{
+    const struct schedule *schedule = &standing->schedule;
+
+    json_writer_reset(writer);
+    json_write_object(writer);
+    json_member_string(writer, "source", source->name);
+    json_member_string(writer, "use", source->use);
+    write_instant(writer, "at", now_us);
+    json_member_string(writer, "state", schedule_state_name(schedule->state));
+    if (cursor != NULL) {
+        json_write_key(writer, "cursor");
+        json_write_raw(writer, cursor, cursor_length);
+    }
+    json_member_string(writer, "etag", standing->etag);
+    json_member_string(writer, "last_modified", standing->last_modified);
+    write_instant(writer, "last_success_at", standing->last_success_us);
+    write_instant(writer, "last_post_at", standing->last_post_us);
+    write_instant(writer, "next_at", schedule->next_at_us);
+    json_member_string(writer, "code", standing->code);
+    json_member_string(writer, "error", standing->error);
+    json_member_integer(writer, "failures", schedule->failures);
+    json_member_integer(writer, "every_us", schedule->interval_us);
+    json_write_object_end(writer);
+    return json_writer_text(writer, length, err);
+}

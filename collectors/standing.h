@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_COLLECTORS_STANDING_H
+#define EARSHOT_COLLECTORS_STANDING_H
+
+/*
+ * Where a source stands: its message on the topic `cursors`. The reader's own cursor is opaque; the
+ * rest is the schedule, when it last went well, and what it last failed of.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "collectors/schedule.h"
+#include "common/error.h"
+
+struct json_writer;
+struct settings_source;
+struct stream;
+
+struct standing {
+    struct schedule schedule;
+    char *cursor; /* [cursor_length] the reader's own, JSON; NULL: first sight */
+    size_t cursor_length;
+    char *etag, *last_modified;            /* of the first page of the last poll that ended; NULL */
+    int64_t last_success_us, last_post_us; /* INT64_MIN: never */
+    int64_t written_us;                    /* when the message was last published; INT64_MIN */
+    char *code, *error;                    /* of the last failure; NULL: none */
+};
+
+/*
+ * Restores a source. What is not understood (another reader's, not JSON) is EAR_REJECT "cursor: …"
+ * and the source must stop: it never starts from zero by itself. EAR_RETRY, EAR_FATAL: the log.
+ */
+EAR_MUST_CHECK
+int standing_restore(struct standing *out, struct stream *stream,
+                     const struct settings_source *source, int64_t now_us, struct ear_error *err);
+void standing_clear(struct standing *standing);
+
+/* The message; the writer's until it is used again. cursor: the reader's after this step. NULL:
+ * EAR_FATAL. */
+const char *standing_write(const struct standing *standing, const struct settings_source *source,
+                           const char *cursor, size_t cursor_length, int64_t now_us,
+                           struct json_writer *writer, size_t *length, struct ear_error *err);
+
+/* Remembers a failure (NULL, NULL: that there is none any more). -1: EAR_FATAL. */
+EAR_MUST_CHECK
+int standing_set_failure(struct standing *standing, const char *code, const char *error,
+                         struct ear_error *err);
+
+/* Replaces *slot by a copy of text; NULL empties it. -1: EAR_FATAL. */
+EAR_MUST_CHECK
+int standing_set_text(char **slot, const char *text, struct ear_error *err);
+
+#endif
