@@ -248,6 +248,20 @@ static int apply_one(struct apply *apply, const struct stream_message *message,
     return ear_fail(err, EAR_FATAL, "topic '%s' is none of the store's", message->topic);
 }
 
+/* The source that a message names, as far as it can be read. */
+static const char *source_of(struct apply *apply, const struct stream_message *message)
+{
+    struct ear_error err = {0};
+    struct ear_message *read = NULL;
+    const char *source = NULL;
+
+    if (message->value != NULL) {
+        read = message_read(apply->arena, message->value, message->value_length, &err);
+    }
+    source = read == NULL ? NULL : message_string(read, "source", NULL);
+    return source == NULL ? "" : source;
+}
+
 /* One message inside its savepoint: refused, it is undone and set aside. */
 static int apply_isolated(struct apply *apply, const struct stream_message *message,
                           struct ear_error *err)
@@ -269,7 +283,8 @@ static int apply_isolated(struct apply *apply, const struct stream_message *mess
         return -1;
     }
     apply->stats.rejected++;
-    return reject_put(apply->store, apply->writer, message, &why, apply->now_us, err);
+    return reject_put(apply->store, apply->writer, message, source_of(apply, message), &why,
+                      apply->now_us, err);
 }
 
 static int apply_messages(struct apply *apply, const struct stream_message messages[], size_t count,
@@ -371,7 +386,7 @@ static int expire_slice(struct apply *apply, int64_t now_us, bool *more, struct 
     for (int i = 0; i < EXPIRE_SLICE && found; i++) {
         if (store_ask_integer(&row, &found, apply->store, QUERY_INSIGHT_BEFORE_DAY, values, 2,
                               err) != 0 ||
-            (found && rows_remove(apply, row, err) != 0)) {
+            (found && rows_remove(apply, row, false, err) != 0)) {
             return -1;
         }
     }

@@ -118,8 +118,9 @@ int rows_apply(struct apply *apply, struct post *post, struct ear_error *err);
 /* Takes a post out by the hash of its id; nothing where there is none. */
 EAR_MUST_CHECK
 int rows_remove_hash(struct apply *apply, const struct hash128 *hash, struct ear_error *err);
+/* Takes a row out; one whose author is forgotten keeps older versions out, as a drop does. */
 EAR_MUST_CHECK
-int rows_remove(struct apply *apply, int64_t row, struct ear_error *err);
+int rows_remove(struct apply *apply, int64_t row, bool forgotten, struct ear_error *err);
 /* Writes a stored post's labels and facts anew, as decisions, time zone and copies now say. */
 EAR_MUST_CHECK
 int rows_refresh(struct apply *apply, int64_t row, struct ear_error *err);

@@ -212,7 +212,7 @@ static int forget_author(struct apply *apply, const struct hash128 *author, stru
     int result = rows_of_author(&rows, &count, apply, author, err);
 
     for (size_t i = 0; result == 0 && i < count; i++) {
-        result = rows_remove(apply, rows[i], err);
+        result = rows_remove(apply, rows[i], true, err);
     }
     free(rows);
     return result;

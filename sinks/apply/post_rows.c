@@ -109,7 +109,19 @@ static int remove_row(struct apply *apply, int64_t row, int64_t day, int64_t fol
     return copies_unmade(apply, fold, created_us, err);
 }
 
-int rows_remove(struct apply *apply, int64_t row, struct ear_error *err)
+/* As a drop of the version that is stored would: an older one does not take the place. */
+static int keep_out(struct apply *apply, const struct store_rows *rows, struct ear_error *err)
+{
+    size_t size = 0;
+    const void *hash = store_get_blob(rows, 6, &size);
+    struct store_value values[] = {store_blob(hash, size),
+                                   store_integer(store_get_integer(rows, 7)),
+                                   store_text(store_get_text(rows, 8, NULL)), store_integer(0)};
+
+    return store_run(apply->store, QUERY_GONE_PUT, values, 4, err) < 0 ? -1 : 0;
+}
+
+int rows_remove(struct apply *apply, int64_t row, bool forgotten, struct ear_error *err)
 {
     struct store_value values[] = {store_integer(row)};
     struct store_rows *rows = NULL;
@@ -126,6 +138,9 @@ int rows_remove(struct apply *apply, int64_t row, struct ear_error *err)
         day = store_get_integer(rows, 2);
         fold = store_get_integer(rows, 4);
         created_us = store_get_integer(rows, 5);
+        if (forgotten && keep_out(apply, rows, err) != 0) {
+            there = -1;
+        }
     }
     store_rows_end(rows);
     return there == 1 ? remove_row(apply, row, day, fold, created_us, err) : there;
@@ -393,7 +408,10 @@ static int apply_post(struct apply *apply, struct post *post, struct known *know
 
     if (post->day < apply->horizon_day) {
         apply->stats.too_old++;
-        return 0;
+        /* One that now says it is older than that no longer counts where it stood. */
+        return known->stored && known->day >= apply->horizon_day
+                   ? apply_gone(apply, post, known, err)
+                   : 0;
     }
     if (note_also(apply, post, known, err) != 0) {
         return -1;
@@ -426,9 +444,7 @@ int rows_apply(struct apply *apply, struct post *post, struct ear_error *err)
         result = apply_gone(apply, post, &known, err);
     } else if (known.forgotten) {
         apply->forgotten++;
-        result = known.stored
-                     ? remove_row(apply, known.row, known.day, known.fold, known.created_us, err)
-                     : 0;
+        result = apply_gone(apply, post, &known, err);
     } else {
         result = apply_post(apply, post, &known, err);
     }

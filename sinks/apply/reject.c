@@ -26,8 +26,8 @@ const char *reject_code(char out[REJECT_CODE_SIZE], const struct ear_error *why)
 }
 
 int reject_put(struct store *store, struct json_writer *writer,
-               const struct stream_message *message, const struct ear_error *why, int64_t now_us,
-               struct ear_error *err)
+               const struct stream_message *message, const char *source,
+               const struct ear_error *why, int64_t now_us, struct ear_error *err)
 {
     char id[REJECT_ID_SIZE];
     char code[REJECT_CODE_SIZE];
@@ -40,8 +40,7 @@ int reject_put(struct store *store, struct json_writer *writer,
     json_writer_reset(writer);
     json_write_object(writer);
     json_member_string(writer, "id", reject_id(id, message));
-    json_write_key(writer, "source");
-    json_write_null(writer);
+    json_member_string(writer, "source", source);
     json_write_key(writer, "item");
     json_write_bytes(writer, message->key, message->key_length);
     json_member_string(writer, "stage", "store");

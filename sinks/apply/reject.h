@@ -23,9 +23,10 @@ const char *reject_id(char out[REJECT_ID_SIZE], const struct stream_message *mes
 /* The code in front of a message ("schema: …"), or "store". Returns out. */
 const char *reject_code(char out[REJECT_CODE_SIZE], const struct ear_error *why);
 
+/* Puts it there. `source` is the configured one that the message names, '' where it names none. */
 EAR_MUST_CHECK
 int reject_put(struct store *store, struct json_writer *writer,
-               const struct stream_message *message, const struct ear_error *why, int64_t now_us,
-               struct ear_error *err);
+               const struct stream_message *message, const char *source,
+               const struct ear_error *why, int64_t now_us, struct ear_error *err);
 
 #endif

@@ -87,7 +87,8 @@ SELECT post FROM fact_row WHERE day < ?1 ORDER BY day, post LIMIT ?2;
 SELECT "row" FROM insight WHERE "row" > ?1 ORDER BY "row" LIMIT ?2;
 
 -- name: insight_body
-SELECT body, source, day, copy, coalesce(fold, 0), created_us FROM insight WHERE "row" = ?1;
+SELECT body, source, day, copy, coalesce(fold, 0), created_us, hash, version, model
+FROM insight WHERE "row" = ?1;
 
 -- name: insight_show
 SELECT id, source, url, title, text, author, author_name, thread, created_us, edited_us, labels,
@@ -96,6 +97,12 @@ FROM insight WHERE "row" = ?1;
 
 -- name: insight_by_id
 SELECT "row" FROM insight ORDER BY id;
+
+-- Everything of the posts that follows from messages, for comparing two stores.
+-- name: insight_state
+SELECT id, version, model, source, also, person, conversation, created_us, day, hour, audience, labels,
+       coalesce(fold, 0), copy, body
+FROM insight ORDER BY id;
 
 -- name: insight_span
 SELECT count(*), min(created_us), max(created_us) FROM insight;

@@ -60,6 +60,7 @@ struct store_config {
     QUERY(INSIGHT_BODY, "insight_body")                                                            \
     QUERY(INSIGHT_SHOW, "insight_show")                                                            \
     QUERY(INSIGHT_BY_ID, "insight_by_id")                                                          \
+    QUERY(INSIGHT_STATE, "insight_state")                                                          \
     QUERY(INSIGHT_SPAN, "insight_span")                                                            \
     QUERY(GONE_PUT, "gone_put")                                                                    \
     QUERY(GONE_CLEAR, "gone_clear")                                                                \
