@@ -153,7 +153,7 @@ static int digit(char letter)
 
 static bool read_hash(struct hash128 *out, const char *text, size_t length)
 {
-    if (length != 2 * HASH128_SIZE) {
+    if (length != HASH128_TEXT_SIZE - 1) {
         return false;
     }
     for (size_t i = 0; i < HASH128_SIZE; i++) {

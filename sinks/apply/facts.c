@@ -61,12 +61,10 @@ static int rest_of(struct fact_rest *rest, struct apply *apply, const struct pos
         .thread = post->conversation,
         .created_us = post->created_us,
     };
-    if (rest->channel < 0 || (rest->source = names_number(apply->names, source, err)) < 0 ||
-        (rest->lang = names_number(apply->names, post->lang, err)) < 0 ||
-        (rest->theme = names_number(apply->names, post->theme, err)) < 0) {
-        return -1;
-    }
-    return 0;
+    rest->source = names_number(apply->names, source, err);
+    rest->lang = names_number(apply->names, post->lang, err);
+    rest->theme = names_number(apply->names, post->theme, err);
+    return rest->channel < 0 || rest->source < 0 || rest->lang < 0 || rest->theme < 0 ? -1 : 0;
 }
 
 static const struct post_names no_brand = {.items = {"-"}, .count = 1};

@@ -19,7 +19,11 @@ static int copy_text(char **out, const struct store_rows *rows, int column, stru
     const char *text = store_get_text(rows, column, NULL);
 
     *out = strdup(text == NULL ? "" : text);
-    return *out == NULL ? ear_fail_memory(err, "what is stored of a post") : 0;
+    if (*out == NULL) {
+        ear_fail_memory(err, "what is stored of a post");
+        return -1;
+    }
+    return 0;
 }
 
 static int load_against(struct known *known, struct apply *apply, const struct hash128 *hash,
@@ -480,35 +484,35 @@ static int read_again(struct post *post, struct known *known, struct apply *appl
     return there;
 }
 
+static int refresh(struct apply *apply, struct post *post, const struct known *known,
+                   struct ear_error *err)
+{
+    struct store_value values[] = {store_integer(known->row), store_null(),
+                                   store_integer(post->day), store_integer(post->hour)};
+    const char *labels = NULL;
+
+    if (decide_labels(&post->labels, apply, &post->hash, err) != 0) {
+        return -1;
+    }
+    labels = labels_text(apply, &post->labels, err);
+    if (labels == NULL) {
+        return -1;
+    }
+    values[1] = store_text(labels);
+    if (facts_take(apply, known->day, known->row, err) != 0 ||
+        store_run(apply->store, QUERY_INSIGHT_REFRESH, values, 4, err) < 0) {
+        return -1;
+    }
+    return facts_put(apply, post, known->row, known->source, known->copy, err);
+}
+
 int rows_refresh(struct apply *apply, int64_t row, struct ear_error *err)
 {
-    int result = -1;
     struct post post;
     struct known known = {0};
-    const char *labels = NULL;
     int there = read_again(&post, &known, apply, row, err);
+    int result = there == 1 ? refresh(apply, &post, &known, err) : there;
 
-    if (there != 1) {
-        result = there;
-        goto done;
-    }
-    if (decide_labels(&post.labels, apply, &post.hash, err) != 0 ||
-        (labels = labels_text(apply, &post.labels, err)) == NULL) {
-        goto done;
-    }
-    {
-        struct store_value values[] = {store_integer(row), store_text(labels),
-                                       store_integer(post.day), store_integer(post.hour)};
-
-        if (facts_take(apply, known.day, row, err) != 0 ||
-            store_run(apply->store, QUERY_INSIGHT_REFRESH, values, 4, err) < 0 ||
-            facts_put(apply, &post, row, known.source, known.copy, err) != 0) {
-            goto done;
-        }
-    }
-    result = 0;
-
-done:
     known_clear(&known);
     return result;
 }

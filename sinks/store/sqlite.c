@@ -84,7 +84,10 @@ static int sqlite_open_place(void **out, const char *place, const struct store_c
 {
     struct sqlite_store *store = calloc(1, sizeof *store);
 
-    if (store == NULL || (store->path = strdup(place)) == NULL) {
+    if (store != NULL) {
+        store->path = strdup(place);
+    }
+    if (store == NULL || store->path == NULL) {
         free(store);
         return ear_fail_memory(err, "the store");
     }

@@ -73,11 +73,12 @@ static int sync_folder(const char *path, struct ear_error *err)
     }
     fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        return ear_fail(err, EAR_CONFIG, "%s: %s; make the folder first", folder, strerror(errno));
+        return ear_fail(err, EAR_CONFIG, "%s: %s; make the folder first", folder,
+                        strerrordesc_np(errno));
     }
     failed = fsync(fd);
     close(fd);
-    return failed == 0 ? 0 : ear_fail(err, EAR_RETRY, "%s: %s", folder, strerror(errno));
+    return failed == 0 ? 0 : ear_fail(err, EAR_RETRY, "%s: %s", folder, strerrordesc_np(errno));
 }
 
 static int connect_file(struct sqlite_store *store, struct ear_error *err)

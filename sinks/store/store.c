@@ -129,7 +129,10 @@ int store_open(struct store **out, const struct store_config *config, struct ear
                         config->url);
     }
     store = calloc(1, sizeof *store);
-    if (store == NULL || (store->queries = malloc(queries_sql_size + 1)) == NULL) {
+    if (store != NULL) {
+        store->queries = malloc(queries_sql_size + 1);
+    }
+    if (store == NULL || store->queries == NULL) {
         ear_fail_memory(err, "the store's queries");
         goto done;
     }
@@ -221,7 +224,8 @@ int store_select(struct store_rows **out, struct store *store, enum store_query 
     rows = malloc(sizeof *rows);
     if (rows == NULL) {
         store->backend->end(cursor);
-        return ear_fail_memory(err, "a query's rows");
+        ear_fail_memory(err, "a query's rows");
+        return -1;
     }
     *rows = (struct store_rows){.backend = store->backend, .cursor = cursor};
     *out = rows;
