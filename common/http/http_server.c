@@ -416,7 +416,7 @@ static int open_socket(const char *listen_on, struct ear_error *err)
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *addresses = NULL;
     const char *port = NULL;
-    char host[256];
+    char host[256] = "";
     int file = -1;
     int failure = 0;
     int code;

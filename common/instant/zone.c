@@ -21,7 +21,7 @@
 #define ZONE_FOLDER "/usr/share/zoneinfo"
 
 enum {
-    FILE_LIMIT = 1024 * 1024,
+    FILE_LIMIT = 128 * 1024, /* the biggest of 2026 has 4 KiB */
     HEADER_SIZE = 44,
     TRANSITIONS_MAX = 20000,
     TYPES_MAX = 256,
