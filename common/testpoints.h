@@ -30,7 +30,10 @@
     POINT("collect.after-commit", "when they are")
 
 /* processors */
-#define TESTPOINTS_OF_PROCESS(POINT)
+#define TESTPOINTS_OF_PROCESS(POINT)                                                               \
+    POINT("process.after-stage", "the stages have judged a batch, nothing is published")           \
+    POINT("process.before-commit", "all is published, nothing committed; fails")                   \
+    POINT("process.after-commit", "insights and position are committed")
 
 /* sinks */
 #define TESTPOINTS_OF_SINK(POINT)                                                                  \
