@@ -20,7 +20,7 @@ static void become(const struct child_config *config, pid_t parent, int failed)
     sigset_t none;
 
     sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL); /* NOLINT(cert-err33-c): nothing to do about it here */
     signal(SIGHUP, SIG_DFL);
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent ||

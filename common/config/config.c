@@ -379,7 +379,7 @@ bool config_is_sequence(const struct config_node *node)
 
 bool config_is_absent(const struct config_node *node)
 {
-    return node == NULL || node->kind == CONFIG_NOTHING;
+    return node_is_absent(node);
 }
 
 const char *config_scalar(const struct config_node *node)

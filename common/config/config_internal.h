@@ -41,6 +41,11 @@ struct config_node {
     size_t count, room;
 };
 
+static inline bool node_is_absent(const struct config_node *node)
+{
+    return node == NULL || node->kind == CONFIG_NOTHING;
+}
+
 /* Memory that lives until config_free, zeroed; NULL past the limit (and then config_errors is never
  * 0 again). */
 void *config_take(struct config *config, size_t size);
@@ -53,7 +58,7 @@ void config_report_at(struct config *config, enum config_severity severity, cons
     EAR_PRINTF(7, 8);
 void config_report_list(struct config *config, enum config_severity severity, const char *file,
                         int line, int column, const char *key, const char *format,
-                        va_list arguments);
+                        va_list arguments) EAR_PRINTF(7, 0);
 
 /* yaml.c: reads text that is known to be UTF-8 into nodes. NULL: findings say why, or nothing is
  * there (then *empty). */

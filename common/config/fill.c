@@ -419,7 +419,7 @@ static void check_names(struct config *config, const struct config_node *node,
     for (const struct ear_option *option = section; option->name != NULL; option++) {
         const struct config_node *below = config_get(node, option->name);
 
-        if (option->section != NULL && !config_is_absent(below)) {
+        if (option->section != NULL && !node_is_absent(below)) {
             check_names(config, below, option->section, option->name);
         }
     }
@@ -451,7 +451,7 @@ static void fill_option(struct config *config, const struct config_node *mapping
         config_fill(config, node, option->section, NULL, option->name, field(out, option));
         break;
     case EAR_TREE:
-        set(out, option, &node, sizeof node);
+        set(out, option, &node, sizeof(const struct config_node *));
         break;
     case EAR_UNBUILT:
         report_unbuilt(config, mapping, node, option);
@@ -522,10 +522,10 @@ size_t config_fill(struct config *config, const struct config_node *mapping,
                    void *out)
 {
     size_t before = config_errors(config);
-    bool absent = config_is_absent(mapping);
+    bool absent = node_is_absent(mapping);
     struct ear_error err = {EAR_NONE, ""};
 
-    if (!absent && mapping->kind != CONFIG_MAPPING) {
+    if (!absent && mapping != NULL && mapping->kind != CONFIG_MAPPING) {
         config_report(config, CONFIG_ERROR, mapping,
                       "%s takes keys and values, such as {%s: …}, not a %s", what,
                       options->name == NULL ? "key" : options->name,
@@ -541,11 +541,11 @@ size_t config_fill(struct config *config, const struct config_node *mapping,
             config_report(config, CONFIG_ERROR, mapping, "%s: default of '%s': %s", what,
                           option->name, err.message);
         }
-        if (!config_is_absent(node)) {
+        if (!node_is_absent(node)) {
             fill_option(config, mapping, node, option, out);
         } else if (option->type == EAR_SECTION) {
             config_fill(config, NULL, option->section, NULL, option->name, field(out, option));
-        } else if (is_required(option) && !config_is_absent(mapping)) {
+        } else if (is_required(option) && !node_is_absent(mapping)) {
             config_report(config, CONFIG_ERROR, mapping, "%s lacks '%s'; add it: %s", what,
                           option->name, option->help);
         }

@@ -254,7 +254,7 @@ static void check_twice(struct reader *reader, const struct config_node *node)
     if (node->count < 2) {
         return;
     }
-    sorted = config_take(reader->config, node->count * sizeof *sorted);
+    sorted = config_take(reader->config, node->count * sizeof(struct config_pair *));
     if (sorted == NULL) {
         reader->failed = true;
         return;
@@ -262,7 +262,7 @@ static void check_twice(struct reader *reader, const struct config_node *node)
     for (size_t i = 0; i < node->count; i++) {
         sorted[i] = &node->pairs[i];
     }
-    qsort(sorted, node->count, sizeof *sorted, by_key);
+    qsort(sorted, node->count, sizeof(struct config_pair *), by_key);
     for (size_t i = 1; i < node->count; i++) {
         if (strcmp(sorted[i]->key, sorted[i - 1]->key) == 0) {
             config_report_at(reader->config, CONFIG_ERROR, reader->name, sorted[i]->line,

@@ -19,7 +19,7 @@ const struct ear_option check_options[] = {
     {NULL, EAR_STRING, 0, NULL, NULL, NULL},
 };
 
-enum { FINDINGS_MAX = 3000, ANSWER_MAX = 8 * 1024 * 1024 };
+enum { FINDINGS_MAX = 3000, LINE_BYTES = 64 * 1024, ANSWER_MAX = 8 * 1024 * 1024 };
 
 struct finding {
     char *file, *key, *text;
@@ -191,7 +191,7 @@ int check_configuration(const struct command_call *call, bool json_out, size_t *
         ear_fail_memory(err, "findings");
         goto done;
     }
-    if (json_new(&json, err) != 0 || (json_out && json_writer_new(&writer, 64 * 1024, err) != 0)) {
+    if (json_new(&json, err) != 0 || (json_out && json_writer_new(&writer, LINE_BYTES, err) != 0)) {
         goto done;
     }
     for (size_t i = 0; i < ROLE_COUNT; i++) {

@@ -10,6 +10,8 @@
 
 #include "common/earshot/earshot_internal.h"
 
+enum { DECISION_MAX = 64 * 1024 };
+
 static const int64_t carry_us = 10 * CLOCK_MINUTE_US;
 
 const struct ear_option decide_options[] = {
@@ -147,7 +149,7 @@ int command_label(const struct command_call *call, struct ear_error *err)
     if (strlen(call->arguments[0]) >= STREAM_KEY_MAX) {
         return command_misused(call, "this is no post id");
     }
-    if (json_writer_new(&writer, 64 * 1024, err) != 0) {
+    if (json_writer_new(&writer, DECISION_MAX, err) != 0) {
         return -1;
     }
     code = write_decision(call, writer, now_us, err);

@@ -36,6 +36,8 @@ static int say_later(const struct command_call *call, struct ear_error *err)
     return command_misused(call, "'%s' is not built yet; a later version has it", call->name);
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): the arguments are whole initialisers */
+
 /* A command that a role's program has. */
 #define OF(key, program_, about)                                                                   \
     {                                                                                              \
@@ -46,6 +48,8 @@ static int say_later(const struct command_call *call, struct ear_error *err)
         .name = key, .arguments = "[…]", .help = about, .options = later_options,                  \
         .options_size = 1, .run = say_later, .hidden = true                                        \
     }
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 const struct command earshot_commands[] = {
     {.name = "init",

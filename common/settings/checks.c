@@ -155,6 +155,7 @@ int settings_read_includes(struct settings *settings, struct root_keys *keys,
         const struct config_node *node = config_is_sequence(list) ? config_at(list, i) : list;
         glob_t found = {0};
         char *pattern = settings_path(settings, keys->include.items[i]);
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread while the configuration is read */
         int globbed = pattern == NULL ? GLOB_NOSPACE : glob(pattern, 0, NULL, &found);
 
         if (globbed == GLOB_NOSPACE) {

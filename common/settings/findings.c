@@ -56,7 +56,7 @@ static void print_text(const struct config_finding *finding)
 size_t settings_print_findings(const struct settings *settings, bool json)
 {
     size_t count = config_finding_count(settings->config);
-    const struct config_finding **sorted = calloc(count + 1, sizeof *sorted);
+    const struct config_finding **sorted = calloc(count + 1, sizeof(struct config_finding *));
     struct json_writer *writer = NULL;
     struct ear_error err = {EAR_NONE, ""};
 
@@ -67,7 +67,7 @@ size_t settings_print_findings(const struct settings *settings, bool json)
     for (size_t i = 0; i < count; i++) {
         sorted[i] = config_finding_at(settings->config, i);
     }
-    qsort(sorted, count, sizeof *sorted, by_place);
+    qsort(sorted, count, sizeof(struct config_finding *), by_place);
     for (size_t i = 0; i < count; i++) {
         if (json) {
             print_json(writer, sorted[i]);

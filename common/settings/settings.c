@@ -37,7 +37,7 @@ const char *settings_keep(struct settings *settings, const char *text, struct ea
     char *copy = settings_take(settings, length + 1, err);
 
     if (copy != NULL) {
-        memcpy(copy, text, length);
+        memcpy(copy, text, length + 1);
     }
     return copy;
 }
@@ -183,8 +183,8 @@ static int set_author_key(struct settings *settings, const struct config_node *n
         return set_path(settings, &settings->author_key_path, settings->data_dir, "author.key",
                         err);
     }
-    if (length < 9 || length >= sizeof name || strncmp(written, "${file:", 7) != 0 ||
-        strchr(written, '}') != written + length - 1) {
+    if (written == NULL || length < 9 || length >= sizeof name ||
+        strncmp(written, "${file:", 7) != 0 || strchr(written, '}') != written + length - 1) {
         config_report(settings->config, CONFIG_ERROR, node,
                       "takes a file of 32 bytes; write \"${file:author_key}\" (head -c 32 "
                       "/dev/urandom makes one)");
@@ -195,7 +195,8 @@ static int set_author_key(struct settings *settings, const struct config_node *n
     if (set_path(settings, &settings->author_key_path, settings->base_dir, name, err) != 0) {
         return -1;
     }
-    if (stat(settings->author_key_path, &info) == 0 && info.st_size != PSEUDONYM_KEY_SIZE) {
+    if (settings->author_key_path != NULL && stat(settings->author_key_path, &info) == 0 &&
+        info.st_size != PSEUDONYM_KEY_SIZE) {
         config_report(settings->config, CONFIG_ERROR, node,
                       "%s holds %lld bytes, not 32; restore it (a new one makes everybody a new "
                       "person)",

@@ -79,9 +79,10 @@ static const struct ear_option security[] = {
 
 /* --- earshot.yaml --- */
 
-/* Where a member lies in the struct of its section. */
+/* Where a member lies in the struct of its section. NOLINTBEGIN(bugprone-macro-parentheses) */
 #define WITHIN(holder, section, member)                                                            \
     (offsetof(struct holder, section.member) - offsetof(struct holder, section))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static const struct ear_option retention[] = {
     {"retention", EAR_DURATION, 0, " [1s..36500d]",
