@@ -450,11 +450,13 @@ bool instant_parse_any(int64_t *out_us, const char *text, size_t length, const s
     while (length > 0 && strchr(" \t\r\n", text[length - 1]) != NULL && text[length - 1] != '\0') {
         length--;
     }
+    if (instant_parse_rfc3339(out_us, text, length)) {
+        return true;
+    }
     if (length == 0 || length > TEXT_LIMIT) {
         return false;
     }
-    if (instant_parse_rfc3339(out_us, text, length) ||
-        read_number_alone(out_us, text, length, zone)) {
+    if (read_number_alone(out_us, text, length, zone)) {
         return true;
     }
     reading.rest = (struct cursor_text){text, text + length};
