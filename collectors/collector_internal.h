@@ -32,8 +32,7 @@ struct listening {
     struct source_poll poll;
     char *began_with; /* the cursor that poll borrows */
     bool any_status, first_page, found;
-    char *page_etag, *page_modified; /* of the first page */
-    int64_t floor_us;                /* not sooner again, as the first page says */
+    int64_t floor_us; /* not sooner again, as the first page says */
     struct listening *next_ready;
 
     /* what is reported */

@@ -33,11 +33,7 @@ void poll_end(struct collector *collector, struct listening *listening)
         listening->state = NULL;
     }
     free(listening->began_with);
-    free(listening->page_etag);
-    free(listening->page_modified);
     listening->began_with = NULL;
-    listening->page_etag = NULL;
-    listening->page_modified = NULL;
     if (listening->phase == LISTENING_FETCHING || listening->phase == LISTENING_READY) {
         listening->phase = LISTENING_IDLE;
         collector->under_way--;
@@ -93,23 +89,18 @@ static bool is_same_text(const char *one, const char *other)
 /* Brings where the source stands up to date with the end of a poll. Returns whether that is worth a
  * message by itself. */
 static bool finish_standing(struct collector *collector, struct listening *listening,
-                            int64_t now_us, struct ear_error *err)
+                            int64_t now_us)
 {
     struct standing *standing = &listening->standing;
-    const bool news =
-        collector->config.once || standing->schedule.state != SCHEDULE_OK ||
-        standing->error != NULL || now_us - standing->written_us >= STANDING_FRESH_US ||
-        now_us < standing->written_us || !is_same_text(standing->etag, listening->page_etag) ||
-        !is_same_text(standing->last_modified, listening->page_modified);
+    const bool news = collector->config.once || standing->schedule.state != SCHEDULE_OK ||
+                      standing->error != NULL ||
+                      now_us - standing->written_us >= STANDING_FRESH_US ||
+                      now_us < standing->written_us;
 
     schedule_done(&standing->schedule, listening->found, listening->floor_us, now_us,
                   seed_of(collector, listening));
     standing->last_success_us = now_us;
-    if (standing_set_failure(standing, NULL, NULL, err) != 0 ||
-        standing_set_text(&standing->etag, listening->page_etag, err) != 0 ||
-        standing_set_text(&standing->last_modified, listening->page_modified, err) != 0) {
-        return true; /* err is EAR_FATAL: the caller looks */
-    }
+    standing_clear_failure(standing);
     return news;
 }
 
@@ -146,11 +137,8 @@ static int commit_step(struct collector *collector, struct listening *listening,
         listening->found = true;
         standing->last_post_us = now_us;
     }
-    if (done && finish_standing(collector, listening, now_us, err)) {
+    if (done && finish_standing(collector, listening, now_us)) {
         news = true;
-    }
-    if (err->kind != EAR_NONE) {
-        goto done;
     }
     if (!news && intake_is_empty(collector->intake)) {
         intake_abort(collector->intake);
@@ -176,13 +164,7 @@ static int commit_step(struct collector *collector, struct listening *listening,
     result = kept == NULL ? 0 : take_cursor(standing, kept, length, err);
 
 done:
-    if (result != 0) { /* not stored: the next poll must not be spared its first page by it */
-        intake_abort(collector->intake);
-        free(standing->etag);
-        free(standing->last_modified);
-        standing->etag = NULL;
-        standing->last_modified = NULL;
-    }
+    intake_abort(collector->intake); /* nothing, after a commit */
     free(kept);
     return result;
 }
@@ -203,14 +185,7 @@ static int answer_nothing(struct collector *collector, struct listening *listeni
 static int start_fetch(struct collector *collector, struct listening *listening,
                        struct fetch_request *request, struct ear_error *err)
 {
-    const struct standing *standing = &listening->standing;
-
     request->source = listening->entry->source->name;
-    if (listening->first_page && !listening->any_status && request->etag == NULL &&
-        request->last_modified == NULL && standing->cursor != NULL) {
-        request->etag = standing->etag;
-        request->last_modified = standing->last_modified;
-    }
     TESTPOINT("collect.before-fetch");
     if (fetch_start(collector->config.fetch, request, listening, err) != 0) {
         return err->kind == EAR_CONFIG && listening->any_status
@@ -317,19 +292,7 @@ int poll_answered(struct collector *collector, struct listening *listening,
         return failure_of_answer(collector, listening, answer, err);
     }
     if (listening->first_page && page) {
-        const struct standing *standing = &listening->standing;
-        const bool same = answer->status == 304;
-
         listening->floor_us = max_age_us(answer);
-        if (standing_set_text(&listening->page_etag,
-                              same && answer->etag == NULL ? standing->etag : answer->etag,
-                              err) != 0 ||
-            standing_set_text(&listening->page_modified,
-                              same && answer->last_modified == NULL ? standing->last_modified
-                                                                    : answer->last_modified,
-                              err) != 0) {
-            return -1;
-        }
     }
     listening->first_page = false;
     return poll_step(collector, listening, answer, err);

@@ -30,13 +30,18 @@ int standing_set_failure(struct standing *standing, const char *code, const char
     return standing_set_text(&standing->error, error, err);
 }
 
+void standing_clear_failure(struct standing *standing)
+{
+    free(standing->code);
+    free(standing->error);
+    standing->code = NULL;
+    standing->error = NULL;
+}
+
 void standing_clear(struct standing *standing)
 {
     free(standing->cursor);
-    free(standing->etag);
-    free(standing->last_modified);
-    free(standing->code);
-    free(standing->error);
+    standing_clear_failure(standing);
     *standing = (struct standing){0};
 }
 
@@ -66,10 +71,7 @@ static int take_texts(struct standing *out, const struct json_node *root, struct
             return ear_fail_memory(err, "a cursor");
         }
     }
-    if (standing_set_text(&out->etag, json_string(json_get(root, "etag"), NULL), err) != 0 ||
-        standing_set_text(&out->last_modified, json_string(json_get(root, "last_modified"), NULL),
-                          err) != 0 ||
-        standing_set_text(&out->code, json_string(json_get(root, "code"), NULL), err) != 0) {
+    if (standing_set_text(&out->code, json_string(json_get(root, "code"), NULL), err) != 0) {
         return -1;
     }
     return standing_set_text(&out->error, json_string(json_get(root, "error"), NULL), err);
@@ -170,8 +172,6 @@ const char *standing_write(const struct standing *standing, const struct setting
         json_write_key(writer, "cursor");
         json_write_raw(writer, cursor, cursor_length);
     }
-    json_member_string(writer, "etag", standing->etag);
-    json_member_string(writer, "last_modified", standing->last_modified);
     write_instant(writer, "last_success_at", standing->last_success_us);
     write_instant(writer, "last_post_at", standing->last_post_us);
     write_instant(writer, "next_at", schedule->next_at_us);

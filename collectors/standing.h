@@ -21,7 +21,6 @@ struct standing {
     struct schedule schedule;
     char *cursor; /* [cursor_length] the reader's own, JSON; NULL: first sight */
     size_t cursor_length;
-    char *etag, *last_modified;            /* of the first page of the last poll that ended; NULL */
     int64_t last_success_us, last_post_us; /* INT64_MIN: never */
     int64_t written_us;                    /* when the message was last published; INT64_MIN */
     char *code, *error;                    /* of the last failure; NULL: none */
@@ -42,10 +41,11 @@ const char *standing_write(const struct standing *standing, const struct setting
                            const char *cursor, size_t cursor_length, int64_t now_us,
                            struct json_writer *writer, size_t *length, struct ear_error *err);
 
-/* Remembers a failure (NULL, NULL: that there is none any more). -1: EAR_FATAL. */
+/* Remembers a failure. -1: EAR_FATAL. */
 EAR_MUST_CHECK
 int standing_set_failure(struct standing *standing, const char *code, const char *error,
                          struct ear_error *err);
+void standing_clear_failure(struct standing *standing);
 
 /* Replaces *slot by a copy of text; NULL empties it. -1: EAR_FATAL. */
 EAR_MUST_CHECK

@@ -226,8 +226,7 @@ static void what_is_no_id_is_rejected(void **state)
 static void html_becomes_text_and_text_stays(void **state)
 {
     struct bench *bench = *state;
-    struct source_record record =
-        record_of("1", "<p>Cafe\u0301 &amp; <b>cake</b></p><p>two</p>");
+    struct source_record record = record_of("1", "<p>Cafe\u0301 &amp; <b>cake</b></p><p>two</p>");
 
     record.title = "Fish &amp; chips";
     record.format = SOURCE_HTML;

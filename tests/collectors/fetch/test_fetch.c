@@ -11,22 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "collectors/fetch/fetch.h"
 #include "common/clock.h"
+#include "tests/collectors/fetch/hostile.h"
 
 #define SECOND INT64_C(1000000)
-
-struct server {
-    pid_t pid;
-    int input; /* its standard input: it ends when this is closed */
-    int plain_port, tls_port;
-    char certificate[256];
-};
 
 static const char *const loopback[] = {"127.0.0.0/8"};
 
@@ -43,50 +35,13 @@ static const struct fetch_config config = {
 
 static int start_server(void **state)
 {
-    struct server *server = calloc(1, sizeof(*server));
-    int to[2];
-    int from[2];
-    char line[512] = "";
-    char *rest = line;
-
-    assert_non_null(server);
-    assert_int_equal(pipe(to), 0);
-    assert_int_equal(pipe(from), 0);
-    server->pid = fork();
-    if (server->pid == 0) {
-        dup2(to[0], 0);
-        dup2(from[1], 1);
-        close(to[1]);
-        close(from[0]);
-        execlp("python3", "python3", TESTS_DIR "/collectors/fetch/server.py", (char *)NULL);
-        _exit(127);
-    }
-    close(to[0]);
-    close(from[1]);
-    server->input = to[1];
-    for (size_t length = 0; length < sizeof(line) - 1; length++) {
-        if (read(from[0], line + length, 1) != 1 || line[length] == '\n') {
-            line[length] = '\0';
-            break;
-        }
-    }
-    close(from[0]);
-    server->plain_port = (int)strtol(rest, &rest, 10);
-    server->tls_port = (int)strtol(rest, &rest, 10);
-    (void)snprintf(server->certificate, sizeof(server->certificate), "%s",
-                   *rest == ' ' ? rest + 1 : "");
-    assert_true(server->plain_port > 0);
-    *state = server;
+    *state = hostile_start();
     return 0;
 }
 
 static int stop_server(void **state)
 {
-    struct server *server = *state;
-
-    close(server->input);
-    (void)waitpid(server->pid, NULL, 0);
-    free(server);
+    hostile_stop(*state);
     return 0;
 }
 
@@ -107,7 +62,7 @@ static void trust(const char *certificate)
     assert_int_equal(setenv("SSL_CERT_FILE", certificate, 1), 0); /* NOLINT: one thread */
 }
 
-static const char *address_of(const struct server *server, const char *path)
+static const char *address_of(const struct hostile *server, const char *path)
 {
     static char text[8][512];
     static int next;
@@ -310,7 +265,7 @@ static void redirects_are_checked_at_each_hop(void **state)
 /* Another port is another origin: what is secret stays behind. */
 static void secrets_stay_on_their_origin(void **state)
 {
-    const struct server *server = *state;
+    const struct hostile *server = *state;
     struct fetch *fetch = NULL;
     const struct fetch_header headers[] = {{"Authorization", "Bearer topsecret"},
                                            {"X-Api-Key", "topsecret"}};
@@ -353,7 +308,7 @@ static void secrets_stay_on_their_origin(void **state)
 
 static void https_never_leads_to_http(void **state)
 {
-    const struct server *server = *state;
+    const struct hostile *server = *state;
     struct fetch *fetch = NULL;
     char url[256];
 
@@ -371,7 +326,7 @@ static void https_never_leads_to_http(void **state)
 
 static void certificates_are_always_checked(void **state)
 {
-    const struct server *server = *state;
+    const struct hostile *server = *state;
     struct fetch *fetch = NULL;
     char url[256];
 
