@@ -217,9 +217,10 @@ int command_import(const struct command_call *call, struct ear_error *err)
     launch_add(&launch, "--");
     launch_add(&launch, call->arguments[0]);
     code = launch_run(&launch, err);
-    if (code != EXIT_DONE || options->no_wait) {
+    if (code < 0 || code == EXIT_USAGE || code == EXIT_CONFIG || options->no_wait) {
         return code;
     }
+    /* What was good is carried on even where some of it was not. */
     carried = carry_through(call, call->settings, clock_mono_us() + carry_us, err);
-    return carried;
+    return carried < 0 || code == EXIT_DONE ? carried : code;
 }

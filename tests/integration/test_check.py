@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`earshot check`: every broken configuration names line, key and cure, and starts nothing; every example is valid."""
+
+import json
+import os
+import pathlib
+import shutil
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import harness  # noqa: E402
+from harness import expect  # noqa: E402
+
+BROKEN = harness.ROOT / "tests" / "common" / "settings" / "broken"
+EXAMPLES = harness.ROOT / "common" / "earshot" / "examples"
+
+
+def lay(place):
+    for file in BROKEN.iterdir():
+        shutil.copy(file, place.folder / file.name)
+    os.chmod(place.folder / "12-open-secret.key", 0o644)
+
+
+def every_mistake_names_line_key_and_cure():
+    with harness.place() as place:
+        lay(place)
+        files = sorted(BROKEN.glob("*.yaml"))
+        expect(len(files) >= 30, f"{len(files)} broken configurations")
+        wrong = []
+        for file in files:
+            wanted = file.with_suffix(".expected").read_text(encoding="utf-8").splitlines()[0]
+            said = place.run("check", file.name, codes=(78,)).stderr.splitlines()
+            if said[:1] != [wanted]:
+                wrong.append(f"{file.name}\n  said     {said[:1]}\n  expected {wanted}")
+        expect(not wrong, "\n".join(wrong))
+
+
+def a_broken_configuration_starts_nothing():
+    with harness.place() as place:
+        lay(place)
+        for name in ("01-misspelt-key.yaml", "13-kafka.yaml", "26-feed-without-url.yaml", "37-misspelt-stage-option.yaml"):
+            for command in (("run", "--once"), ("run",), ("run", "sink")):
+                done = place.run(*command, "--config", name, codes=(78,))
+                expect(name in done.stderr and done.stdout == "", f"{command} on {name}: {done.stderr}")
+            expect(not (place.folder / "earshot.data").exists(), f"{name}: something was started")
+
+
+def findings_are_ndjson_where_asked():
+    with harness.place() as place:
+        lay(place)
+        lines = place.lines("check", "24-misspelt-section.yaml", "-o", "json", codes=(78,))
+        expect(lines == [{"file": "24-misspelt-section.yaml", "line": 2, "column": 1, "key": "compettitors", "severity": "error",
+                          "text": "unknown key in the configuration; did you mean 'competitors'?"}], f"{lines}")
+
+
+def every_example_is_valid():
+    with harness.place() as place:
+        names = [line.split()[0] for line in place.run("example").stdout.splitlines()]
+        expect(names == sorted(f.stem for f in EXAMPLES.glob("*.yaml")), f"{names}")
+        for name in names:
+            text = place.run("example", name).stdout
+            expect(text == (EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8"), name)
+            place.configure(text)
+            done = place.run("check")
+            expect("valid" in done.stderr, done.stderr)
+
+
+def init_writes_what_check_accepts():
+    with harness.place() as place:
+        place.run("init", "a", "--brand", 'Ac"me: x', "--word", "acmephone", "--competitor", "Globex", "--feed", "https://blog.example/feed.xml",
+                  "--feed", "https://blog.example/feed.xml", "--file", "surveys/*.csv", "--timezone", "Europe/Berlin")
+        place.run("check", "a/earshot.yaml")
+        place.run("init", "--yes")
+        place.run("check")
+        place.run("init", "--yes", codes=(78,))
+        place.run("init", "b", codes=(2,), stdin="")
+
+
+def the_configuration_of_the_handbook_names_each_later_feature():
+    with harness.place() as place:
+        place.configure('earshot: 1\nbrands:\n  Acme: [acme]\nsources:\n  - {name: our-forum, use: discourse, base: "https://forum.acme.example"}\n'
+                        '  - {name: reviews-blog, use: feed, url: "https://blog.example/feed.xml", every: 30m}\n'
+                        'alerts:\n  - {name: rising, when: {label: complaint}, send: [{webhook: "${SLACK_WEBHOOK:-x}"}]}\n'
+                        'dashboard: {listen: "127.0.0.1:8470", digest: {every: monday 08:00, email: m@acme.example}}\n')
+        findings = place.lines("check", "-o", "json", codes=(78,))
+        expect([f["key"] for f in findings] == ["sources[0].use", "alerts", "dashboard"], f"{findings}")
+        expect(all("not built yet" in f["text"] for f in findings), f"{findings}")
+        json.dumps(findings)
+
+
+if __name__ == "__main__":
+    sys.exit(harness.main(every_mistake_names_line_key_and_cure, a_broken_configuration_starts_nothing, findings_are_ndjson_where_asked,
+                          every_example_is_valid, init_writes_what_check_accepts, the_configuration_of_the_handbook_names_each_later_feature))
