@@ -21,6 +21,7 @@ struct config {
     struct block *blocks;
     size_t memory;
     const char *folder; /* of the first file read; NULL: none read yet */
+    const char *first;  /* its name */
     struct config_finding *findings;
     size_t finding_count, finding_room;
     size_t errors;
@@ -183,7 +184,8 @@ void config_report(struct config *config, enum config_severity severity,
 
     va_start(arguments, format);
     if (node == NULL) {
-        config_report_list(config, severity, "", 1, 1, "", format, arguments);
+        config_report_list(config, severity, config->first == NULL ? "defaults" : config->first, 1,
+                           1, "", format, arguments);
     } else {
         config_report_list(config, severity, node->file, node->line, node->column, node->path,
                            format, arguments);
@@ -280,6 +282,7 @@ static const struct config_node *read_text(struct config *config, const char *na
     if (kept == NULL) {
         return NULL;
     }
+    config->first = config->first == NULL ? kept : config->first;
     if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
         text += 3;
         length -= 3;
@@ -335,7 +338,7 @@ const struct config_node *config_read_file(struct config *config, const char *pa
     remember_folder(config, path);
     if (file == NULL) {
         config_report_at(config, CONFIG_ERROR, config_print(config, "%s", path), 1, 1, "",
-                         "cannot be read: %s; `earshot init` writes a first configuration",
+                         "cannot be read: %s; correct the path, or make the file",
                          strerrordesc_np(errno));
         goto done;
     }

@@ -83,7 +83,7 @@ EAR_MUST_CHECK
 int config_value(struct config *config, const struct ear_option *option, const char *text,
                  void *out, struct ear_error *err);
 
-/* Adds a finding of a room's own at a node. */
+/* Adds a finding of a room's own at a node; NULL: at the start of the first file. */
 void config_report(struct config *config, enum config_severity severity,
                    const struct config_node *node, const char *format, ...) EAR_PRINTF(4, 5);
 

@@ -266,7 +266,7 @@ static void a_missing_file_says_so(void **state)
     (void)state;
     first_line(line, settings);
     assert_string_equal(line, "nowhere.yaml:1:1 cannot be read: No such file or directory; "
-                              "`earshot init` writes a first configuration");
+                              "correct the path, or make the file");
     settings_free(settings);
 }
 
