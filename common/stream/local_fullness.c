@@ -75,10 +75,18 @@ int local_measure(struct local *local, size_t bytes, double *out, struct ear_err
         local->fullness_mono_us = now_us;
         local->unmeasured_bytes = 0;
     }
-    local->unmeasured_bytes += (int64_t)bytes;
-    *out = local->fullness + (double)local->unmeasured_bytes / (double)local->size_bytes;
+    *out = local->fullness +
+           (double)(local->unmeasured_bytes + (int64_t)bytes) / (double)local->size_bytes;
+    local->unmeasured_bytes += *out < 1.0 ? (int64_t)bytes : 0; /* else it is refused */
     pthread_mutex_unlock(&local->fullness_lock);
     return result;
+}
+
+void local_measure_anew(struct local *local)
+{
+    pthread_mutex_lock(&local->fullness_lock);
+    local->fullness_mono_us = 0;
+    pthread_mutex_unlock(&local->fullness_lock);
 }
 
 double local_fullness(struct stream *stream)

@@ -39,7 +39,8 @@
 
 enum {
     LOCAL_FORMAT = 1,
-    LOCAL_NAME_MAX = 128,   /* bytes of a group's or topic's name */
+    LOCAL_NAME_MAX = 128,           /* bytes of a group's or topic's name */
+    LOCAL_PLACE_SIZE = 2 * 128 + 8, /* two names and a partition, as a key */
     LOCAL_LUMP = 128 * 1024 /* messages that one transaction indexes at most; the tail's bound */
 };
 
@@ -77,10 +78,9 @@ struct local_slot {
     uint32_t where; /* offset less the tail's beginning, or one of: */
 };
 
-enum {
-    LOCAL_FREE = UINT32_MAX,
-    LOCAL_UNTOLD = UINT32_MAX - 1 /* in a walk's copy: gone from the log before it was told */
-};
+#define LOCAL_FREE UINT32_MAX
+/* In a walk's copy: gone from the log before it was told. */
+#define LOCAL_UNTOLD (UINT32_MAX - 1)
 
 /* The keys of a tail: an open-addressed table. */
 struct local_tail {
@@ -144,13 +144,11 @@ void local_leave(struct local *local, MDB_txn *txn);
 EAR_MUST_CHECK
 int local_commit(struct local *local, MDB_txn *txn, const char *doing, struct ear_error *err);
 
-EAR_MUST_CHECK
-int local_open_env(struct local *local, struct ear_error *err);
-
 struct local_topic *local_find_topic(const struct local *local, const char *name);
 EAR_MUST_CHECK
 int local_topic_named(struct local_topic **out, const struct local *local, const char *name,
                       struct ear_error *err);
+int local_partitions(struct stream *stream, const char *topic);
 EAR_MUST_CHECK
 int local_check_partition(const struct local_topic *topic, int partition, struct ear_error *err);
 
@@ -187,6 +185,12 @@ static inline uint64_t local_offset_of(const MDB_val *key)
     return offset;
 }
 
+/* --- local_open.c --- */
+
+/* Opens the file and all tables; for opening and for after it was replaced. */
+EAR_MUST_CHECK
+int local_open_env(struct local *local, struct ear_error *err);
+
 /* --- local_read.c --- */
 
 int local_subscribe(struct stream_reader **out, struct stream *stream, const char *group,
@@ -194,19 +198,9 @@ int local_subscribe(struct stream_reader **out, struct stream *stream, const cha
 int local_follow(struct stream_reader **out, struct stream *stream, const char *topic,
                  int64_t from_us, struct ear_error *err);
 void local_reader_close(struct stream_reader *base);
-int local_seek(struct stream_reader *base, const char *topic, int partition, int64_t offset,
-               struct ear_error *err);
 int local_read(struct stream_reader *base, struct stream_batch *batch, size_t max_messages,
                size_t max_bytes, int timeout_ms, struct ear_error *err);
 int local_rewind(struct stream_reader *base, struct ear_error *err);
-int64_t local_position(const struct stream_reader *base, const char *topic, int partition);
-int local_span(struct stream *stream, const char *name, int partition, struct stream_span *out,
-               struct ear_error *err);
-int64_t local_group_position(struct stream *stream, const char *group, const char *name,
-                             int partition, struct ear_error *err);
-int local_fetch(struct stream *stream, const char *name, int partition, int64_t offset,
-                struct stream_batch *batch, struct ear_error *err);
-
 /* A partition as a reader sees it. */
 struct local_lane {
     struct local_topic *topic;
@@ -223,6 +217,29 @@ struct local_reader {
     size_t lane_count;
     size_t first; /* lane with which the next read begins */
 };
+
+/* Says what is wrong with a position, if anything is; `whose` begins the sentence. */
+EAR_MUST_CHECK
+int local_check_position(const struct local_topic *topic, int partition, int64_t position,
+                         const struct local_state *state, const char *whose, struct ear_error *err);
+EAR_MUST_CHECK
+int local_check_group(const char *group, struct ear_error *err);
+
+/* --- local_place.c --- */
+
+int local_seek(struct stream_reader *base, const char *topic, int partition, int64_t offset,
+               struct ear_error *err);
+int64_t local_position(const struct stream_reader *base, const char *topic, int partition);
+int local_span(struct stream *stream, const char *name, int partition, struct stream_span *out,
+               struct ear_error *err);
+int64_t local_group_position(struct stream *stream, const char *group, const char *name,
+                             int partition, struct ear_error *err);
+int local_fetch(struct stream *stream, const char *name, int partition, int64_t offset,
+                struct stream_batch *batch, struct ear_error *err);
+
+/* Puts lane->next at the first message of an instant or later. LMDB code. */
+int local_find_instant(MDB_txn *txn, struct local_lane *lane, const struct local_state *state,
+                       int64_t from_us);
 
 /* --- local_write.c --- */
 
@@ -282,6 +299,9 @@ double local_fullness(struct stream *stream);
  * changed, before. bytes: what is about to be published. Outside of transactions. */
 EAR_MUST_CHECK
 int local_measure(struct local *local, size_t bytes, double *out, struct ear_error *err);
+
+/* Something was removed: what was measured is of no use any more. */
+void local_measure_anew(struct local *local);
 
 /* --- local_maintain.c --- */
 

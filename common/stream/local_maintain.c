@@ -18,7 +18,8 @@ enum {
     SLICE_STEPS = 32 * 1024,
     SLICE_US = 50 * 1000,
     TAIL_LONG = LOCAL_LUMP / 4 * 3,
-    AGE_STEPS = 8 * 1024,           /* messages that go by age from one partition in one slice */
+    YIELD_PART = 64,      /* of the size: what yields in one slice, before looking how full it is */
+    AGE_STEPS = 8 * 1024, /* messages that go by age from one partition in one slice */
     INDEX_WITHIN_US = 60 * 1000000, /* a tail older than that is indexed however short */
 };
 
@@ -34,6 +35,7 @@ struct sweep {
     int64_t until_mono_us;
     bool changed;
     bool more;
+    int64_t yield_bytes;   /* left in this slice: what goes for want of room alone */
     uint64_t *read_by_all; /* [lane]: every known group of the topic has read what lies below */
     size_t *groups;        /* [lane]: how many groups know the topic */
     struct local_entry *entries; /* [AGE_STEPS]: what goes by age; made when first needed */
@@ -362,8 +364,31 @@ static int note_gone(struct sweep *sweep, const struct plot *plot,
     return 0;
 }
 
-/* Removes from the front what lies below `limit` and was published at or before `latest_us`. */
-static int remove_front(struct sweep *sweep, struct plot *plot, uint64_t limit, int64_t latest_us,
+/* How far the front may go. */
+struct front {
+    uint64_t limit;    /* offset */
+    int64_t latest_us; /* published at or before: goes by age */
+    bool yields;       /* later ones too, while sweep.yield_bytes last */
+};
+
+/* May it go? Counts what yields. */
+static bool may_go(struct sweep *sweep, const struct front *front,
+                   const struct stream_message *message)
+{
+    if ((uint64_t)message->offset >= front->limit) {
+        return false;
+    }
+    if (message->at_us <= front->latest_us) {
+        return true;
+    }
+    if (!front->yields) {
+        return false;
+    }
+    sweep->yield_bytes -= (int64_t)(message->key_length + message->value_length);
+    return sweep->yield_bytes > 0;
+}
+
+static int remove_front(struct sweep *sweep, struct plot *plot, const struct front *front,
                         size_t *count)
 {
     struct stream_message message;
@@ -376,25 +401,23 @@ static int remove_front(struct sweep *sweep, struct plot *plot, uint64_t limit, 
         return code;
     }
     while ((code = mdb_cursor_get(cursor, &key, &data, MDB_FIRST)) == 0) {
-        uint64_t offset = local_offset_of(&key);
-
-        if (!local_decode(&message, plot->topic, plot->partition, offset, &data)) {
+        if (!local_decode(&message, plot->topic, plot->partition, local_offset_of(&key), &data)) {
             code = MDB_CORRUPTED;
             break;
         }
-        if (offset >= limit || message.at_us > latest_us) {
+        if (!may_go(sweep, front, &message)) {
             break;
         }
         if (*count == AGE_STEPS || (*count % 64 == 0 && out_of_time(sweep))) {
             sweep->more = true;
             break;
         }
+        plot->state.floor = (uint64_t)message.offset + 1;
         code = note_gone(sweep, plot, &message, (*count)++);
         code = code == 0 ? mdb_cursor_del(cursor, 0) : code;
         if (code != 0) {
             break;
         }
-        plot->state.floor = offset + 1;
         count_step(sweep);
     }
     mdb_cursor_close(cursor);
@@ -403,26 +426,35 @@ static int remove_front(struct sweep *sweep, struct plot *plot, uint64_t limit, 
 
 static int sweep_old(struct sweep *sweep, struct plot *plot)
 {
-    bool yields = plot->topic->yields && sweep->local->under_pressure && plot->groups > 0;
-    int64_t latest_us =
-        plot->topic->retention_us > 0 ? sweep->now_us - plot->topic->retention_us : INT64_MIN;
-    uint64_t limit = plot->read_by_all;
+    struct front front = {
+        .limit = plot->read_by_all,
+        .latest_us =
+            plot->topic->retention_us > 0 ? sweep->now_us - plot->topic->retention_us : INT64_MIN,
+        .yields = plot->topic->yields && sweep->local->under_pressure && plot->groups > 0 &&
+                  sweep->yield_bytes > 0,
+    };
     size_t count = 0;
     int code;
 
-    if (!yields && latest_us == INT64_MIN) {
+    if (!front.yields && front.latest_us == INT64_MIN) {
         return 0;
     }
-    if (plot->topic->compact && plot->state.indexed < limit) {
-        limit = plot->state.indexed;
+    if (plot->topic->compact && plot->state.indexed < front.limit) {
+        front.limit = plot->state.indexed;
     }
-    code = remove_front(sweep, plot, limit, yields ? INT64_MAX : latest_us, &count);
-    if (code == 0 && count > 0) {
-        plot->changed = true;
-        if (plot->topic->compact) {
-            code = local_unindex(sweep->txn, plot->topic, plot->partition, sweep->entries, count);
-            code = code == 0 ? drop_marks_below(sweep, plot) : code;
-        }
+    code = remove_front(sweep, plot, &front, &count);
+    if (code != 0 || count == 0) {
+        return code;
+    }
+    plot->changed = true;
+    if (plot->topic->compact) {
+        code = local_unindex(sweep->txn, plot->topic, plot->partition, sweep->entries, count);
+        code = code == 0 ? drop_marks_below(sweep, plot) : code;
+    }
+    if (front.yields) { /* the next slice looks again how full it is, and lets another one yield */
+        sweep->more = true;
+        sweep->local->maintain_first =
+            (plot->topic->first_lane + (size_t)plot->partition + 1) % sweep->local->lane_count;
     }
     return code;
 }
@@ -510,6 +542,7 @@ static int sweep_slice(struct sweep *sweep, struct ear_error *err)
     sweep->steps = SLICE_STEPS;
     sweep->until_mono_us = clock_mono_us() + SLICE_US;
     sweep->changed = sweep->more = false;
+    sweep->yield_bytes = local->size_bytes / YIELD_PART;
     if (watch_pressure(local, err) != 0 || local_enter(local, 0, &sweep->txn, err) != 0) {
         return -1;
     }
@@ -525,7 +558,11 @@ static int sweep_slice(struct sweep *sweep, struct ear_error *err)
         local_leave(local, sweep->txn);
         return code == 0 ? 0 : local_fail(local, code, "keep house", err);
     }
-    return local_commit(local, sweep->txn, "keep house", err);
+    if (local_commit(local, sweep->txn, "keep house", err) != 0) {
+        return -1;
+    }
+    local_measure_anew(local);
+    return 0;
 }
 
 int local_maintain(struct stream *stream, int64_t now_us, bool *more, struct ear_error *err)

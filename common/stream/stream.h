@@ -14,6 +14,10 @@
  * committed; a message that a later one of the same key superseded may be gone, the latest never
  * (unless retention says so); a message with no value is a tombstone: its key is gone.
  *
+ * A key's partition: the first eight bytes of its hash128, big end first, modulo the number of
+ * partitions. One process opens a log once and shares the struct stream (EAR_FATAL otherwise);
+ * after a fork the child opens anew.
+ *
  * Threads: a struct stream may be shared by any number; a reader and a transaction belong to one
  * thread at a time. No transaction stays open while its owner waits for a network, a plugin or a
  * person (one writer at a time on the local log).
@@ -91,7 +95,9 @@ void stream_batch_clear(struct stream_batch *batch);
  * partition starts at the earliest; a partition without one among others that have one is new and
  * starts at the earliest. Anything else missing (a position past the end, or below what is kept
  * although the group never read it) is EAR_CONFIG with topic, partition and both offsets: never a
- * silent jump. Caller closes.
+ * silent jump. On the local log the group is known from here on: nothing that it has still to read
+ * goes by age. Several readers of one group are not shared out: the second to commit is fenced.
+ * Caller closes.
  */
 EAR_MUST_CHECK
 int stream_subscribe(struct stream_reader **out, struct stream *stream, const char *group,
@@ -106,9 +112,9 @@ int stream_seek(struct stream_reader *reader, const char *topic, int partition, 
 
 /*
  * The next messages, at most max_messages and about max_bytes (one larger message comes alone).
- * Waits up to timeout_ms for the first (woken within 50 ms of a commit), never for more. Messages
- * come fairly from all partitions. 0 with batch->count 0: none came. EAR_FENCED: the group gave
- * this reader's partitions away: drop everything, read on.
+ * Waits up to timeout_ms for the first (woken within 50 ms of a commit; a signal ends the wait),
+ * never for more. Messages come fairly from all partitions. 0 with batch->count 0: none came.
+ * EAR_FENCED: the group gave this reader's partitions away: drop everything, read on.
  */
 EAR_MUST_CHECK
 int stream_read(struct stream_reader *reader, struct stream_batch *batch, size_t max_messages,
@@ -207,15 +213,18 @@ double stream_fullness(struct stream *stream);
 
 /*
  * A bounded slice of compaction and retention as of now_us; call about once a second from any role.
- * Sets *more if there is work left. Removes nothing that a group has still to read, but superseded
- * messages. No-op on Kafka.
+ * Sets *more if there is work left. Removes nothing that a group has still to read: superseded
+ * messages and tombstones go once compact_lag_us has passed and every group of the topic has read
+ * them, the rest by age or, in topics that yield, for want of room. No-op on Kafka and where the
+ * stream is read_only.
  */
 EAR_MUST_CHECK
 int stream_maintain(struct stream *stream, int64_t now_us, bool *more, struct ear_error *err);
 
 /*
- * Removes every superseded message and every tombstone's key now, whatever the lag: what `forget`
- * needs. With `disk`: also rewrites the file without them, which needs every other process to have
+ * Removes every superseded message now, whatever the lag and whoever has not read it, and every
+ * tombstone that all groups have read (the others go with maintenance): what `forget` needs. With
+ * `disk`: also rewrites the file without them, which needs every other process to have
  * closed it (EAR_RETRY names who has not) and fills *freed_bytes.
  */
 EAR_MUST_CHECK

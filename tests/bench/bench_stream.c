@@ -57,7 +57,7 @@ struct bench {
 static void die(const char *what, const char *why)
 {
     fprintf(stderr, "bench_stream: %s: %s\n", what, why);
-    exit(1);
+    _exit(1);
 }
 
 static double cpu_us(void)
@@ -187,7 +187,7 @@ static struct stream *open_stream(const char *folder, int64_t retention_us, int6
     char url[4200];
     struct stream_config config = {.url = url,
                                    .size_bytes = size_bytes,
-                                   .compact_lag_us = 24 * 3600 * SECOND_US,
+                                   .compact_lag_us = (int64_t)24 * 3600 * SECOND_US,
                                    .topics = topics_of(retention_us),
                                    .topic_count = TOPICS};
     struct stream *stream = NULL;
@@ -420,7 +420,8 @@ static int run_soak(int64_t seconds, int64_t retention_s, int64_t per_second, co
     int64_t printed_s = -10;
     double third_mib = 0;
 
-    make_messages(&messages, 200 * PER_TRANSACTION); /* each key comes again: superseded, too */
+    make_messages(&messages,
+                  (size_t)200 * PER_TRANSACTION); /* each key comes again: superseded, too */
     if (stream_subscribe(&reader, stream, "bench", &topic, 1, &err) != 0) {
         die("subscribe", err.message);
     }

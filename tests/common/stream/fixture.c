@@ -46,6 +46,13 @@ struct fixture *fixture_new(const struct backend *backend)
     assert_int_equal(backend->make_log(fixture->url, sizeof fixture->url, fixture->folder,
                                        sizeof fixture->folder),
                      0);
+    fixture_configure(fixture);
+    fixture_open(fixture);
+    return fixture;
+}
+
+void fixture_configure(struct fixture *fixture)
+{
     fixture->topics[0] = (struct stream_topic){.name = "log", .partitions = PARTITIONS};
     fixture->topics[1] =
         (struct stream_topic){.name = "table", .partitions = PARTITIONS, .compact = true};
@@ -61,8 +68,6 @@ struct fixture *fixture_new(const struct backend *backend)
                                              .compact_lag_us = LAG_US,
                                              .topics = fixture->topics,
                                              .topic_count = 4};
-    fixture_open(fixture);
-    return fixture;
 }
 
 void fixture_free(struct fixture *fixture)

@@ -47,6 +47,7 @@ struct fixture {
 };
 
 struct fixture *fixture_new(const struct backend *backend);
+void fixture_configure(struct fixture *fixture);
 void fixture_free(struct fixture *fixture);
 void fixture_open(struct fixture *fixture);
 void fixture_reopen(struct fixture *fixture);
