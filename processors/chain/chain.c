@@ -84,6 +84,9 @@ static int find_stage(struct link *link, const struct config_node **options,
         return 0;
     }
     if (strcmp(stage->name, "plugin") != 0) {
+        if (config_errors(settings->config) > 0) {
+            return 0; /* the settings have said so already, with what was meant */
+        }
         return ear_fail(err, EAR_CONFIG, "'%s' is no stage that is built in", stage->name);
     }
     if (config_fill(settings->config, stage->node, plugin_options, NULL, "plugin", &plugin) > 0) {

@@ -9,6 +9,7 @@
  *   twice                publishes a message twice, which a stage must not
  *   more                 passes, and publishes two messages more to the topic `more`
  *   huge                 makes a message bigger than a topic takes
+ *   hang                 never comes back
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,9 @@ static int judge(const struct contrary *config, struct ear_message *post, struct
     }
     if (begins(text, "away") && access(config->away, F_OK) == 0) {
         return fail(err, EAR_RETRY, "what it needs is away");
+    }
+    while (begins(text, "hang")) {
+        sleep(1);
     }
     if (begins(text, "twice") && ear_publish(out, post, err) != 0) {
         return -1;
