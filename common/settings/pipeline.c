@@ -17,23 +17,13 @@ static const char *const later_sinks[] = {"webhook", "alerts", "export", "kafka"
 static const char *const own_topics[] = {"cursors", "seen",    "decisions", "forgotten",
                                          "trends",  "rejects", "audit",     NULL};
 
-static bool is_among(const char *word, const char *const words[])
-{
-    for (size_t i = 0; words[i] != NULL; i++) {
-        if (strcmp(words[i], word) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* --- chains --- */
 
 static void check_stage(struct settings *settings, const struct config_node *node, const char *name)
 {
     char nearest[128];
 
-    if (is_among(name, stages)) {
+    if (settings_is_among(name, stages)) {
         return;
     }
     if (strcmp(name, "exec") == 0) {
@@ -106,7 +96,7 @@ static void check_topic(struct settings *settings, const struct config_node *nod
 {
     size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_");
 
-    if (is_among(name, own_topics)) {
+    if (settings_is_among(name, own_topics)) {
         config_report(settings->config, CONFIG_ERROR, node,
                       "the topic '%s' is Earshot's own; write posts, insights or a new name", name);
     } else if (length == 0 || length > 100 || name[length] != '\0') {
@@ -198,11 +188,11 @@ static void check_sink(struct settings *settings, const struct config_node *node
     if (name == NULL || (config_is_mapping(node) && config_count(node) != 1)) {
         config_report(settings->config, CONFIG_ERROR, node,
                       "a sink is one name with its options: '- store: {url: …}'");
-    } else if (is_among(name, later_sinks)) {
+    } else if (settings_is_among(name, later_sinks)) {
         config_report(settings->config, CONFIG_ERROR, node,
                       "not built yet: the sink '%s'; leave it out until a later version has it",
                       name);
-    } else if (!is_among(name, sinks)) {
+    } else if (!settings_is_among(name, sinks)) {
         config_suggest(nearest, sizeof nearest, name, sinks);
         config_report(settings->config, CONFIG_ERROR, node, "'%s' is no sink; %s", name,
                       nearest[0] != '\0' ? nearest : "write store or trends");

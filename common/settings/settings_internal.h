@@ -100,6 +100,9 @@ void settings_check_secrets(struct config *config, const struct config_node *roo
 void settings_check_listen(struct config *config, const struct config_node *node);
 void settings_check_network(struct config *config, const struct config_node *allow);
 
+/* words[] ends with NULL. */
+bool settings_is_among(const char *word, const char *const words[]);
+
 /* True if the name can stand in ids, keys and groups; else reports at the node. */
 bool settings_check_name(struct config *config, const struct config_node *node, const char *name);
 

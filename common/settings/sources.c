@@ -20,7 +20,7 @@ static const char *const later_readers[] = {
     "tiktok",   "trustpilot", "twitter", "wordpress",     "x",          "youtube",
     "zendesk",  NULL};
 
-static bool is_among(const char *word, const char *const words[])
+bool settings_is_among(const char *word, const char *const words[])
 {
     for (size_t i = 0; words[i] != NULL; i++) {
         if (strcmp(words[i], word) == 0) {
@@ -55,10 +55,10 @@ static void check_use(struct settings *settings, const struct config_node *node,
     const char *words[64];
     size_t count = 0;
 
-    if (is_among(use, settings_readers) || config_is_unset(node)) {
+    if (settings_is_among(use, settings_readers) || config_is_unset(node)) {
         return;
     }
-    if (is_among(use, later_readers)) {
+    if (settings_is_among(use, later_readers)) {
         config_report(settings->config, CONFIG_ERROR, node,
                       "'%s' is not built yet; use 'feed' where the place has one (RSS, Atom, JSON "
                       "Feed), or 'file'",
@@ -225,7 +225,8 @@ static int read_source(struct settings *settings, const struct config_node *node
     source->threshold_complaint = keys.threshold.complaint;
     source->threshold_praise = keys.threshold.praise;
     source->node = node;
-    if (config_errors(settings->config) == errors || is_among(source->use, settings_readers)) {
+    if (config_errors(settings->config) == errors ||
+        settings_is_among(source->use, settings_readers)) {
         settings->source_count++; /* one that only half fits is still its reader's to check */
     }
     return 0;
