@@ -64,7 +64,6 @@ struct command {
     const char *arguments;
     const char *help;    /* one line */
     const char *example; /* one line for --help; may be NULL */
-    enum command_needs needs;
     /* Options of this command; name is "long" or "long,s". NULL: none. Values as in configuration
      * files (--name VALUE, --name=VALUE, -sVALUE, -s VALUE); a boolean takes none (or =false); a
      * sequence takes one value each time it is given. */
@@ -76,7 +75,8 @@ struct command {
     int (*run)(const struct command_call *call, struct ear_error *err);
     const char *program; /* instead of run: the program beside this one that has the command, with
                             the same name */
-    bool hidden;         /* between programs; not in --help */
+    enum command_needs needs;
+    bool hidden; /* between programs; not in --help */
 };
 
 /*

@@ -13,6 +13,7 @@
 
 #include "common/command/command.h"
 #include "common/log.h"
+#include "common/settings/settings.h"
 
 /* --- a program with a few commands --- */
 
@@ -100,6 +101,14 @@ static int write_on(const struct command_call *call, struct ear_error *err)
     return EXIT_DONE;
 }
 
+static int tell_settings(const struct command_call *call, struct ear_error *err)
+{
+    (void)err;
+    printf("path=%s data=%s\n", call->config_path == NULL ? "-" : call->config_path,
+           call->settings->data_dir);
+    return EXIT_DONE;
+}
+
 static const struct command commands[] = {
     {.name = "say",
      .arguments = "[WORD…]",
@@ -118,6 +127,10 @@ static const struct command commands[] = {
      .run = write_on},
     {.name = "choose", .arguments = "[retry|drop|show ID]", .help = "chooses", .run = write_on},
     {.name = "places", .help = "says where things lie", .run = places},
+    {.name = "settings",
+     .help = "needs the configuration",
+     .needs = COMMAND_NEEDS_SETTINGS,
+     .run = tell_settings},
     {.name = "write", .help = "writes", .run = write_on},
     {.name = "peer", .help = "is another program's", .program = "test_command"},
     {.name = "lost", .help = "is nobody's", .program = "earshot-nowhere"},
@@ -383,6 +396,49 @@ static void another_programs_command_is_run_there_with_the_same_clock(void **sta
     assert_has(answer->err, "cannot start " BUILD_DIR "/tests/earshot-nowhere");
 }
 
+static void write_config(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void settings_are_loaded_and_their_mistakes_named(void **state)
+{
+    char folder[] = "/tmp/earshot-command-XXXXXX";
+    char path[64];
+    char line[128];
+    char told[128];
+    const struct answer *answer;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/earshot.yaml", folder);
+    snprintf(line, sizeof line, "settings --config %s", path);
+
+    write_config(path, "earshot: 1\ndata: here\n");
+    answer = run(line);
+    assert_int_equal(answer->code, EXIT_DONE);
+    snprintf(told, sizeof told, "path=%s data=%s/here\n", path, folder);
+    assert_string_equal(answer->out, told);
+
+    write_config(path, "earshot: 1\ndeta: here\n");
+    answer = run(line);
+    assert_int_equal(answer->code, EXIT_CONFIG);
+    assert_string_equal(answer->out, "");
+    snprintf(told, sizeof told, "%s:2:1 deta: ", path);
+    assert_has(answer->err, told);
+    assert_has(answer->err, "did you mean 'data'?");
+
+    assert_int_equal(unlink(path), 0);
+    answer = run(line);
+    assert_int_equal(answer->code, EXIT_CONFIG);
+    assert_has(answer->err, path);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void output_that_cannot_be_written_is_a_failure(void **state)
 {
     int status = 0;
@@ -431,6 +487,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(version_and_kill_points_need_no_command),
         cmocka_unit_test(places_are_found_beside_the_program),
         cmocka_unit_test(another_programs_command_is_run_there_with_the_same_clock),
+        cmocka_unit_test(settings_are_loaded_and_their_mistakes_named),
         cmocka_unit_test(output_that_cannot_be_written_is_a_failure),
         cmocka_unit_test(signals_set_flags),
     };
