@@ -15,6 +15,7 @@
 
 #include "common/child.h"
 #include "common/earshot/earshot_internal.h"
+#include "common/lockfile.h"
 #include "common/log.h"
 
 enum { TURN_MS = 100 };
@@ -24,11 +25,17 @@ static const int64_t backoff_most_us = 5 * CLOCK_SECOND_US;
 static const int64_t steady_us = 10 * CLOCK_SECOND_US; /* ran this long: trouble is over */
 static const int64_t grace_us = 10 * CLOCK_SECOND_US;  /* from SIGTERM to SIGKILL */
 
+/* A role whose lock is held is tried again for so long: a supervisor that was killed leaves roles
+ * behind that take up to grace_us to end. */
+static const int64_t patience_us = 15 * CLOCK_SECOND_US;
+
 struct charge {
     const struct role *role;
     bool wanted;
     pid_t pid; /* 0: does not run */
     int64_t started_us, start_at_us, backoff_us;
+    bool steady;           /* it has run for a while, so that it can */
+    struct lockfile *lock; /* who supervises this role; the role has a lock of its own */
 };
 
 struct supervisor {
@@ -79,11 +86,11 @@ static void judge_end(struct supervisor *supervisor, struct charge *charge, int 
     char number[16];
     const struct log_field fields[] = {
         {"role", charge->role->name}, {"code", number}, {NULL, NULL}};
-    bool early = charge->started_us - supervisor->began_us < CLOCK_SECOND_US &&
-                 now_us - charge->started_us < 5 * CLOCK_SECOND_US;
 
     snprintf(number, sizeof number, "%d", code);
-    if (code == EXIT_CONFIG || (code == EXIT_LATER && early)) {
+    charge->steady = charge->steady || now_us - charge->started_us > steady_us;
+    if (code == EXIT_CONFIG ||
+        (code == EXIT_LATER && !charge->steady && now_us - supervisor->began_us > patience_us)) {
         log_event(LOG_LEVEL_ERROR, fields, "%s cannot run; stopping the others",
                   charge->role->program);
         supervisor->code = code;
@@ -197,28 +204,58 @@ static void look_after(struct supervisor *supervisor)
     }
 }
 
+/* One supervisor a role: a second one says at once who the first is. */
+static int take_locks(struct supervisor *supervisor, struct ear_error *err)
+{
+    char dir[4096];
+    char name[32];
+
+    settings_run_dir(supervisor->settings, dir, sizeof dir);
+    for (size_t i = 0; i < ROLE_COUNT; i++) {
+        struct charge *charge = &supervisor->charges[i];
+
+        snprintf(name, sizeof name, "run-%s", charge->role->name);
+        if (charge->wanted && lockfile_open(&charge->lock, dir, name, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void run_until_stopped(struct supervisor *supervisor)
+{
+    log_info("running; stop with Ctrl-C or SIGTERM");
+    while (!command_stop_asked() && supervisor->code < 0) {
+        look_after(supervisor);
+        if (command_reload_asked()) {
+            reload(supervisor);
+        }
+        keep_house(supervisor, clock_mono_us());
+        poll(NULL, 0, TURN_MS); /* ends early with a signal */
+    }
+    stop_all(supervisor);
+    log_info("stopped");
+}
+
 int supervise(const struct command_call *call, const struct settings *settings,
               const bool wanted[ROLE_COUNT], struct ear_error *err)
 {
     struct supervisor supervisor = {.call = call, .settings = settings, .code = -1};
 
-    (void)err; /* a role that cannot be started is tried again, not given up */
+    int result = -1;
+
     supervisor.began_us = clock_mono_us();
     supervisor.compact_at_us = supervisor.began_us + CLOCK_DAY_US;
     for (size_t i = 0; i < ROLE_COUNT; i++) {
         supervisor.charges[i] =
             (struct charge){.role = &roles[i], .wanted = wanted[i], .backoff_us = backoff_least_us};
     }
-    log_info("running; stop with Ctrl-C or SIGTERM");
-    while (!command_stop_asked() && supervisor.code < 0) {
-        look_after(&supervisor);
-        if (command_reload_asked()) {
-            reload(&supervisor);
-        }
-        keep_house(&supervisor, clock_mono_us());
-        poll(NULL, 0, TURN_MS); /* ends early with a signal */
+    if (take_locks(&supervisor, err) == 0) {
+        run_until_stopped(&supervisor);
+        result = supervisor.code < 0 ? EXIT_DONE : supervisor.code;
     }
-    stop_all(&supervisor);
-    log_info("stopped");
-    return supervisor.code < 0 ? EXIT_DONE : supervisor.code;
+    for (size_t i = 0; i < ROLE_COUNT; i++) {
+        lockfile_close(supervisor.charges[i].lock);
+    }
+    return result;
 }

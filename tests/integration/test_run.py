@@ -81,7 +81,7 @@ def roles_run_come_back_and_stop():
             wait(lambda: stored(place) == {"file:notes:n1"}, "the first note to be stored")
             place.run("status", "--quiet")
             second = place.run("run", "sink", codes=(75,))
-            expect(str(pids(place)["sink"]) in second.stderr, f"a second sink does not name the first: {second.stderr}")
+            expect(str(process.pid) in second.stderr, f"a second supervisor does not name the first: {second.stderr}")
             before = pids(place)
             for pid in before.values():
                 os.kill(pid, signal.SIGKILL)
