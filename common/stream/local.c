@@ -6,8 +6,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "common/stream/local_internal.h"
+
+enum { DISK_FULL_BYTES = 1024 * 1024 };
 
 /* --- errors --- */
 
@@ -86,9 +89,22 @@ void local_leave(struct local *local, MDB_txn *txn)
     pthread_rwlock_unlock(&local->env_lock);
 }
 
+/* LMDB calls a write that stopped half-way EIO. On a full disk it is not the disk that is broken.
+ */
+static int reason_of(const struct local *local, int code)
+{
+    struct statvfs status;
+
+    if (code == EIO && statvfs(local->folder, &status) == 0 &&
+        status.f_bavail < DISK_FULL_BYTES / status.f_frsize) {
+        return ENOSPC;
+    }
+    return code == EFBIG ? ENOSPC : code;
+}
+
 int local_commit(struct local *local, MDB_txn *txn, const char *doing, struct ear_error *err)
 {
-    int code = mdb_txn_commit(txn);
+    int code = reason_of(local, mdb_txn_commit(txn));
 
     pthread_rwlock_unlock(&local->env_lock);
     return code == 0 ? 0 : local_fail(local, code, doing, err);
