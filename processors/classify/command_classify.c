@@ -368,7 +368,7 @@ int classify_command(const struct command_call *call, struct ear_error *err)
         goto done;
     }
     if (in == NULL) {
-        ear_fail(err, EAR_REJECT, "%s: cannot be read: %s", path, strerror(errno));
+        ear_fail(err, EAR_REJECT, "%s: cannot be read: %s", path, strerrordesc_np(errno));
         goto done;
     }
     if (filter_init(filter, call, err) < 0 || filter_lines(filter, in, err) < 0) {

@@ -186,7 +186,7 @@ int explain_command(const struct command_call *call, struct ear_error *err)
     if (classify_open(&explain.model, command_share_path(call, "model.bin", path, sizeof path),
                       err) < 0 ||
         json_new(&explain.json, err) < 0 ||
-        json_writer_new(&explain.writer, 4 * MESSAGE_MAX, err) < 0) {
+        json_writer_new(&explain.writer, (size_t)4 * MESSAGE_MAX, err) < 0) {
         goto done;
     }
     while ((length = getline(&line, &size, stdin)) > 0) {

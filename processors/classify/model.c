@@ -35,7 +35,7 @@ struct head {
 };
 
 struct classify_model {
-    const unsigned char *file;
+    unsigned char *file;
     size_t size;
     const int8_t *rows; /* [FEATURES_BUCKETS][ROW_SIZE] */
     struct head heads[CLASSIFY_LABELS];
@@ -89,7 +89,7 @@ static int map_file(struct classify_model *model, const char *path, struct ear_e
     if (file < 0 || fstat(file, &status) < 0) {
         ear_fail(err, EAR_CONFIG,
                  "%s: cannot read the model: %s; set EARSHOT_SHARE to the folder that holds it",
-                 path, strerror(errno));
+                 path, strerrordesc_np(errno));
         goto done;
     }
     if (!S_ISREG(status.st_mode) || status.st_size < HEADER_SIZE) {
@@ -100,7 +100,7 @@ static int map_file(struct classify_model *model, const char *path, struct ear_e
     model->file = mmap(NULL, model->size, PROT_READ, MAP_SHARED, file, 0);
     if (model->file == MAP_FAILED) {
         model->file = NULL;
-        ear_fail(err, EAR_FATAL, "%s: cannot map the model: %s", path, strerror(errno));
+        ear_fail(err, EAR_FATAL, "%s: cannot map the model: %s", path, strerrordesc_np(errno));
         goto done;
     }
     result = 0;
@@ -173,7 +173,7 @@ void classify_close(struct classify_model *model)
         return;
     }
     if (model->file != NULL) {
-        munmap((void *)(uintptr_t)model->file, model->size);
+        munmap(model->file, model->size);
     }
     free(model->about);
     free(model);
