@@ -46,6 +46,23 @@ def measure(build, name, labels):
 
 
 
+def measure_tone(build, name, edge=0.2):
+    """Tone in three classes: above the edge positive, below its opposite negative."""
+    rows = read(name)
+    said = {j["id"]: j.get("sentiment", 0.0) for j in classify(build, rows)}
+    recalls = []
+    for tone in ("positive", "neutral", "negative"):
+        guess = {i: "positive" if v > edge else "negative" if v < -edge else "neutral" for i, v in said.items()}
+        true = {r["id"] for r in rows if r["sentiment"] == tone}
+        given = {i for i, g in guess.items() if g == tone}
+        hits = len(true & given)
+        precision, recall = hits / max(len(given), 1), hits / max(len(true), 1)
+        recalls.append(recall)
+        print(f"| {name.split('/')[1]} | tone {tone} | {len(rows)} | {len(true)} | {precision:.3f} | {recall:.3f} |"
+              f" {2 * precision * recall / max(precision + recall, 1e-9):.3f} |")
+    print(f"tone, macro recall: {sum(recalls) / 3:.3f}")
+
+
 def speed(build, count):
     texts = [row["text"] for row in read("by/goemotions-dev")]
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
@@ -74,6 +91,7 @@ def main():
     print("| dev split | label | texts | positive | precision | recall | F1 |\n| --- | --- | --- | --- | --- | --- | --- |")
     for name, labels in SPLITS:
         measure(options.build, name, labels)
+    measure_tone(options.build, "by/tweeteval-sentiment-dev")
     return 0
 
 
