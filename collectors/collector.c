@@ -226,6 +226,9 @@ int collector_turn(struct collector *collector, int timeout_ms, struct ear_error
     if (collector->config.once && !collector_is_busy(collector)) {
         return 0;
     }
+    if (collector->pages >= COLLECTOR_PAGES_MAX && !collector->paused) {
+        return 0; /* first what has come */
+    }
     came = fetch_turn(collector->config.fetch, wait_ms(collector, timeout_ms), &answer, &user, err);
     if (came == 1) {
         return poll_answered(collector, user, answer, err);

@@ -11,7 +11,11 @@
 #include "collectors/standing.h"
 #include "common/json/json.h"
 
-enum { COLLECTOR_POLLS_MAX = 128, COLLECTOR_CURSOR_MAX = 512 * 1024 };
+enum {
+    COLLECTOR_POLLS_MAX = 128,
+    COLLECTOR_PAGES_MAX = 4, /* pages that are being taken apart at once: each may be 16 MiB */
+    COLLECTOR_CURSOR_MAX = 1024 * 1024, /* a message of the log */
+};
 
 enum listening_phase {
     LISTENING_IDLE,
@@ -32,6 +36,7 @@ struct listening {
     struct source_poll poll;
     char *began_with; /* the cursor that poll borrows */
     bool any_status, first_page, found;
+    bool holds_page;  /* its reader goes through a page step by step */
     int64_t floor_us; /* not sooner again, as the first page says */
     struct listening *next_ready;
 
@@ -49,6 +54,7 @@ struct collector {
     struct listening *items; /* [count] */
     size_t count;
     size_t under_way;                     /* polls */
+    size_t pages;                         /* polls that hold a page */
     size_t turn;                          /* where the next look for due ones starts */
     struct listening *ready, *ready_last; /* a queue */
     int64_t next_due_us;                  /* of the idle ones; wall time */
@@ -73,6 +79,9 @@ int poll_step(struct collector *collector, struct listening *listening,
 EAR_MUST_CHECK
 int poll_answered(struct collector *collector, struct listening *listening,
                   const struct fetch_answer *answer, struct ear_error *err);
+
+/* Counts whether the poll holds a page. */
+void poll_hold_page(struct collector *collector, struct listening *listening, bool holds);
 
 /* Lets go of the poll, at its end or before. */
 void poll_end(struct collector *collector, struct listening *listening);

@@ -220,10 +220,14 @@ int failure_of_step(struct collector *collector, struct listening *listening,
 int failure_of_commit(struct collector *collector, struct listening *listening,
                       struct ear_error *err)
 {
-    struct verdict verdict = {.retry_after_us = -1, .code = "log"};
+    struct verdict verdict = {.retry_after_us = -1, .again_us = SCHEDULE_DAILY_US, .code = "log"};
     const struct ear_error why = *err;
 
-    if (why.kind != EAR_RETRY) {
+    if (why.kind ==
+        EAR_REJECT) { /* what the reader wants to remember is more than a message holds */
+        verdict.red = true;
+        (void)snprintf(verdict.code, sizeof(verdict.code), "cursor");
+    } else if (why.kind != EAR_RETRY) {
         err->kind = EAR_FATAL;
         ear_error_context(err, "source '%s'", listening->entry->source->name);
         return -1;

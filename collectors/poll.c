@@ -26,8 +26,19 @@ static uint64_t seed_of(const struct collector *collector, const struct listenin
     return hash64_of(name, strlen(name), collector->config.seed);
 }
 
+void poll_hold_page(struct collector *collector, struct listening *listening, bool holds)
+{
+    if (holds && !listening->holds_page) {
+        collector->pages++;
+    } else if (!holds && listening->holds_page) {
+        collector->pages--;
+    }
+    listening->holds_page = holds;
+}
+
 void poll_end(struct collector *collector, struct listening *listening)
 {
+    poll_hold_page(collector, listening, false);
     if (listening->state != NULL) {
         listening->entry->reader->end(listening->state);
         listening->state = NULL;
@@ -152,8 +163,11 @@ static int commit_step(struct collector *collector, struct listening *listening,
     message = standing_write(standing, listening->entry->source, cursor, length, now_us,
                              collector->writer, &message_length, err);
     kept = cursor == NULL ? NULL : strndup(cursor, length);
-    if (message == NULL || (cursor != NULL && kept == NULL)) {
-        err->kind = EAR_FATAL;
+    if (message == NULL) {
+        goto done;
+    }
+    if (cursor != NULL && kept == NULL) {
+        ear_fail_memory(err, "a cursor");
         goto done;
     }
     if (intake_commit(collector->intake, message, message_length, err) != 0) {
@@ -252,9 +266,11 @@ int poll_step(struct collector *collector, struct listening *listening,
     }
     switch (next) {
     case SOURCE_FETCH:
+        poll_hold_page(collector, listening, false);
         listening->any_status = any_status;
         return start_fetch(collector, listening, &request, err);
     case SOURCE_MORE:
+        poll_hold_page(collector, listening, answer != NULL || listening->holds_page);
         queue_ready(collector, listening);
         break;
     default:
