@@ -10,6 +10,7 @@ enum { MATCH_MARKER = 0x01 };
 enum { FOLD_BYTES = 10, FOLD_PAGE = 256, FOLD_PAGES = 0x110000 / FOLD_PAGE };
 
 enum fold_kind {
+    FOLD_UNKNOWN, /* not looked at yet */
     FOLD_SPACE,   /* ends a word, leaves nothing */
     FOLD_HYPHEN,  /* white space between words, else itself */
     FOLD_WORD,    /* part of a word */
@@ -30,7 +31,7 @@ struct match_text {
     size_t length, capacity;
     uint32_t *words; /* [word_count] where each word's marker lies in `folded` */
     size_t word_count, word_capacity;
-    struct fold *pages[FOLD_PAGES]; /* made when a character of theirs is first met; NULL before */
+    struct fold *pages[FOLD_PAGES]; /* made when a character of theirs is first met */
 };
 
 #endif

@@ -6,8 +6,8 @@
  *     It's LATE – set-up fails!
  *     \1it\1'\1s\1late\1–\1set\1up\1fails\1!
  *
- * ASCII is folded by arithmetic. What lies beyond is folded by common/text, once per character:
- * pages of 256 characters are filled when one of them is first met, and kept.
+ * ASCII is folded by arithmetic. What lies beyond is folded by common/text, each character when it
+ * is first met, and kept, in pages of 256 characters.
  */
 #include <assert.h>
 #include <stdbool.h>
@@ -98,15 +98,10 @@ static int fill(struct fold *fold, uint32_t point, struct ear_error *err)
     size_t folded_length = 0;
     char *folded = NULL;
 
-    fold->kind = (uint8_t)kind_of(point);
-    if (point == 0x2018 || point == 0x2019 || point == 0x02BC) { /* apostrophes, as typewriters had
-                                                                    them */
-        fold->length = 1;
-        fold->bytes[0] = '\'';
+    if (point == 0x2018 || point == 0x2019 ||
+        point == 0x02BC) { /* the typewriter had one for all */
+        *fold = (struct fold){.kind = FOLD_OTHER, .length = 1, .bytes = "'"};
         return 0;
-    }
-    if (point >= 0xD800 && point <= 0xDFFF) {
-        return 0; /* no character: never met in UTF-8 */
     }
     folded = text_fold(bytes, length, &folded_length);
     if (folded == NULL) {
@@ -119,31 +114,25 @@ static int fill(struct fold *fold, uint32_t point, struct ear_error *err)
         fold->length = (uint8_t)folded_length;
         memcpy(fold->bytes, folded, folded_length);
     }
+    fold->kind = (uint8_t)kind_of(point);
     free(folded);
     return 0;
 }
 
 static const struct fold *fold_of(struct match_text *text, uint32_t point, struct ear_error *err)
 {
-    struct fold *page = text->pages[point / FOLD_PAGE];
+    struct fold **page = &text->pages[point / FOLD_PAGE];
+    struct fold *fold = NULL;
 
-    if (page == NULL) {
-        page = calloc(FOLD_PAGE, sizeof *page);
-        if (page == NULL) {
+    if (*page == NULL) {
+        *page = calloc(FOLD_PAGE, sizeof **page);
+        if (*page == NULL) {
             ear_fail_memory(err, "folded characters");
             return NULL;
         }
-        for (uint32_t i = 0; i < FOLD_PAGE; i++) {
-            uint32_t each = point / FOLD_PAGE * FOLD_PAGE + i;
-
-            if (each >= 0x80 && fill(&page[i], each, err) != 0) {
-                free(page);
-                return NULL;
-            }
-        }
-        text->pages[point / FOLD_PAGE] = page;
     }
-    return &page[point % FOLD_PAGE];
+    fold = &(*page)[point % FOLD_PAGE];
+    return fold->kind == FOLD_UNKNOWN && fill(fold, point, err) != 0 ? NULL : fold;
 }
 
 /* The code point at the start and how many bytes it takes; 0 bytes: none stands there. */

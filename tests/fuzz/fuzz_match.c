@@ -51,9 +51,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *at = (const char *)data, *end = at + size;
     struct ear_error err = {0};
     struct match *match = NULL;
-    struct match_text *ready = NULL;
+    static struct match_text *ready; /* used again, as it is meant to be */
 
-    if (size > 100000 || match_new(&match, &err) != 0 || match_text_new(&ready, &err) != 0) {
+    if (size > 100000 || match_new(&match, &err) != 0 ||
+        (ready == NULL && match_text_new(&ready, &err) != 0)) {
         goto done;
     }
     for (uint32_t tag = 0; at < end && tag < PHRASES_MAX; tag++) {
@@ -75,7 +76,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     find(match, ready, (const char *)data, size);
 
 done:
-    match_text_free(ready);
     match_free(match);
     return 0;
 }
