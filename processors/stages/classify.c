@@ -259,6 +259,13 @@ static int process(void *pointer, const void *config, struct ear_message *const 
     return 0;
 }
 
+static const char *generation(const void *pointer)
+{
+    const struct classify_state *state = pointer;
+
+    return classify_generation(state->model);
+}
+
 extern const struct ear_stage classify_stage;
 const struct ear_stage classify_stage = {
     .size = sizeof(struct ear_stage),
@@ -270,4 +277,5 @@ const struct ear_stage classify_stage = {
     .open = open_state,
     .process = process,
     .close = close_state,
+    .generation = generation,
 };
