@@ -36,8 +36,9 @@ struct listening {
     struct source_poll poll;
     char *began_with; /* the cursor that poll borrows */
     bool any_status, first_page, found;
-    bool holds_page;  /* its reader goes through a page step by step */
-    int64_t floor_us; /* not sooner again, as the first page says */
+    bool holds_page;                 /* its reader goes through a page step by step */
+    char *page_etag, *page_modified; /* of the first page */
+    int64_t floor_us;                /* not sooner again, as the first page says */
     struct listening *next_ready;
 
     /* what is reported */

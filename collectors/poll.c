@@ -44,7 +44,11 @@ void poll_end(struct collector *collector, struct listening *listening)
         listening->state = NULL;
     }
     free(listening->began_with);
+    free(listening->page_etag);
+    free(listening->page_modified);
     listening->began_with = NULL;
+    listening->page_etag = NULL;
+    listening->page_modified = NULL;
     if (listening->phase == LISTENING_FETCHING || listening->phase == LISTENING_READY) {
         listening->phase = LISTENING_IDLE;
         collector->under_way--;
@@ -103,15 +107,22 @@ static bool finish_standing(struct collector *collector, struct listening *liste
                             int64_t now_us)
 {
     struct standing *standing = &listening->standing;
-    const bool news = collector->config.once || standing->schedule.state != SCHEDULE_OK ||
-                      standing->error != NULL ||
-                      now_us - standing->written_us >= STANDING_FRESH_US ||
-                      now_us < standing->written_us;
+    const bool news =
+        collector->config.once || standing->schedule.state != SCHEDULE_OK ||
+        standing->error != NULL || now_us - standing->written_us >= STANDING_FRESH_US ||
+        now_us < standing->written_us || !is_same_text(standing->etag, listening->page_etag) ||
+        !is_same_text(standing->last_modified, listening->page_modified);
 
     schedule_done(&standing->schedule, listening->found, listening->floor_us, now_us,
                   seed_of(collector, listening));
     standing->last_success_us = now_us;
     standing_clear_failure(standing);
+    free(standing->etag);
+    free(standing->last_modified);
+    standing->etag = listening->page_etag;
+    standing->last_modified = listening->page_modified;
+    listening->page_etag = NULL;
+    listening->page_modified = NULL;
     return news;
 }
 
@@ -178,6 +189,12 @@ static int commit_step(struct collector *collector, struct listening *listening,
     result = kept == NULL ? 0 : take_cursor(standing, kept, length, err);
 
 done:
+    if (result != 0) { /* not stored: the next poll must not be spared its page by it */
+        free(standing->etag);
+        free(standing->last_modified);
+        standing->etag = NULL;
+        standing->last_modified = NULL;
+    }
     intake_abort(collector->intake); /* nothing, after a commit */
     free(kept);
     return result;
@@ -199,7 +216,14 @@ static int answer_nothing(struct collector *collector, struct listening *listeni
 static int start_fetch(struct collector *collector, struct listening *listening,
                        struct fetch_request *request, struct ear_error *err)
 {
+    const struct standing *standing = &listening->standing;
+
     request->source = listening->entry->source->name;
+    if (listening->first_page && !listening->any_status && request->etag == NULL &&
+        request->last_modified == NULL && standing->cursor != NULL) {
+        request->etag = standing->etag;
+        request->last_modified = standing->last_modified;
+    }
     TESTPOINT("collect.before-fetch");
     if (fetch_start(collector->config.fetch, request, listening, err) != 0) {
         return err->kind == EAR_CONFIG && listening->any_status
@@ -308,7 +332,19 @@ int poll_answered(struct collector *collector, struct listening *listening,
         return failure_of_answer(collector, listening, answer, err);
     }
     if (listening->first_page && page) {
+        const struct standing *standing = &listening->standing;
+        const bool same = answer->status == 304;
+
         listening->floor_us = max_age_us(answer);
+        if (standing_set_text(&listening->page_etag,
+                              same && answer->etag == NULL ? standing->etag : answer->etag,
+                              err) != 0 ||
+            standing_set_text(&listening->page_modified,
+                              same && answer->last_modified == NULL ? standing->last_modified
+                                                                    : answer->last_modified,
+                              err) != 0) {
+            return -1;
+        }
     }
     listening->first_page = false;
     return poll_step(collector, listening, answer, err);

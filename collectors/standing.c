@@ -41,6 +41,8 @@ void standing_clear_failure(struct standing *standing)
 void standing_clear(struct standing *standing)
 {
     free(standing->cursor);
+    free(standing->etag);
+    free(standing->last_modified);
     standing_clear_failure(standing);
     *standing = (struct standing){0};
 }
@@ -71,7 +73,10 @@ static int take_texts(struct standing *out, const struct json_node *root, struct
             return ear_fail_memory(err, "a cursor");
         }
     }
-    if (standing_set_text(&out->code, json_string(json_get(root, "code"), NULL), err) != 0) {
+    if (standing_set_text(&out->etag, json_string(json_get(root, "etag"), NULL), err) != 0 ||
+        standing_set_text(&out->last_modified, json_string(json_get(root, "last_modified"), NULL),
+                          err) != 0 ||
+        standing_set_text(&out->code, json_string(json_get(root, "code"), NULL), err) != 0) {
         return -1;
     }
     return standing_set_text(&out->error, json_string(json_get(root, "error"), NULL), err);
@@ -175,6 +180,8 @@ const char *standing_write(const struct standing *standing, const struct setting
     write_instant(writer, "last_success_at", standing->last_success_us);
     write_instant(writer, "last_post_at", standing->last_post_us);
     write_instant(writer, "next_at", schedule->next_at_us);
+    json_member_string(writer, "etag", standing->etag);
+    json_member_string(writer, "last_modified", standing->last_modified);
     json_member_string(writer, "code", standing->code);
     json_member_string(writer, "error", standing->error);
     json_member_integer(writer, "failures", schedule->failures);

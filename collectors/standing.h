@@ -21,6 +21,7 @@ struct standing {
     struct schedule schedule;
     char *cursor; /* [cursor_length] the reader's own, JSON; NULL: first sight */
     size_t cursor_length;
+    char *etag, *last_modified; /* of the first page of the last poll that came to its end; NULL */
     int64_t last_success_us, last_post_us; /* INT64_MIN: never */
     int64_t written_us;                    /* when the message was last published; INT64_MIN */
     char *code, *error;                    /* of the last failure; NULL: none */

@@ -668,6 +668,25 @@ static void a_cursor_that_is_not_understood_stops_the_source(void **state)
     assert_int_equal(count_of(bench, "posts"), 0);
 }
 
+/* A page is asked for with the marks of the last one that was taken in to its end. */
+static void an_unchanged_page_is_not_sent_again(void **state)
+{
+    static const struct step steps[] = {{.url = "/cached", .items = {SAYS("1", "one")}}};
+    static const struct step cut[] = {{.url = "/cached"},
+                                      {.failure = EAR_RETRY, .message = "no_answer: cut"}};
+    struct bench *bench = *state;
+
+    (void)play(bench, cut, 2);
+    assert_int_equal(script.last_status, 200);
+    (void)play(bench, steps, 1);
+    assert_int_equal(script.last_status, 200);
+    assert_standing(bench, "\"etag\":\"\\\"e1\\\"\"");
+    for (int i = 0; i < 2; i++) {
+        (void)play(bench, steps, 1);
+        assert_int_equal(script.last_status, 304);
+    }
+}
+
 static void the_schedule_is_kept_between_runs(void **state)
 {
     static const struct step steps[] = {{.items = {SAYS("1", "one")}}};
@@ -842,6 +861,7 @@ int main(int argc, char **argv)
         CASE(answers_decide_what_becomes_of_a_source),
         CASE(a_step_that_takes_any_status_gets_it),
         CASE(a_cursor_that_is_not_understood_stops_the_source),
+        CASE(an_unchanged_page_is_not_sent_again),
         CASE(the_schedule_is_kept_between_runs),
         CASE(a_death_at_any_point_loses_and_doubles_nothing),
         CASE(a_log_that_takes_nothing_loses_and_doubles_nothing),
