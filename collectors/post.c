@@ -222,7 +222,8 @@ int post_read(struct post *post, const struct post_rules *rules, const struct po
 {
     size_t size = 0;
 
-    *post = (struct post){.rules = rules, .origin = origin, .record = record};
+    *post = (struct post){
+        .rules = rules, .origin = origin, .record = record, .repaired = record->repaired};
     if (!is_good_id(record->native_id)) {
         return ear_fail(err, EAR_REJECT,
                         "bad_id: an id is 1 to %d bytes of UTF-8 without control characters",

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The poll of a feed:
+ *
+ *        ┌──────┐ fetch ┌──────┐        ┌──────┐ more  ┌─────────────┐ done
+ *   ────▶│ ASK  │──────▶│ READ │───────▶│ EMIT │──────▶│ what is due │─────▶
+ *        └──────┘       └──────┘        └──────┘       └─────────────┘
+ *                           ▲   comment feed  ▲            │    │ missing entry
+ *                           └─────────────────┼────────────┘    ▼
+ *                                             └──────────── CONFIRM
+ *
+ * The feed itself is asked for conditionally by the collector, which keeps its ETag once the poll
+ * is through. A 304 does not end the poll: WordPress answers so although there are new comments.
+ */
+#include "collectors/feed/feed.h"
+#include "collectors/feed/feed_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/config/config.h"
+#include "common/instant.h"
+#include "common/json/json.h"
+#include "common/settings/settings.h"
+
+enum {
+    PIECE = 200, /* entries a step */
+    COMMENT_FEEDS_A_POLL = 20,
+    CONFIRM_A_POLL = 3,
+    CURSOR_MAX = 900 * 1024,
+};
+
+struct feed_config {
+    const char *url;
+    bool comments;
+};
+
+static const struct ear_option options[] = {
+    {"url", EAR_STRING, offsetof(struct feed_config, url), "!", "address of the feed", NULL},
+    {"comments", EAR_BOOLEAN, offsetof(struct feed_config, comments), "false",
+     "read the comment feeds that the entries name as well", NULL},
+    {0},
+};
+
+enum phase { ASK, READ, EMIT, CONFIRM };
+
+struct feed_state {
+    const struct source_poll *poll;
+    const struct feed_config *config;
+    struct zone *zone; /* the source's own; NULL: the configuration's */
+    enum phase phase;
+    struct feed_memory memory;
+    struct feed_page page;
+    size_t next_entry;
+    char *etag, *last_modified;     /* of the page that is emitted */
+    struct feed_comments *comments; /* whose page it is; NULL: the feed's own */
+    struct feed_item *confirming;
+    size_t comment_feeds, confirmed; /* asked for in this poll */
+    bool no_more_comments;           /* the host asked to be left alone */
+    bool counted;                    /* the page was read in this poll */
+    bool asked_again;                /* for the page, without a condition */
+    struct json_writer *writer;
+};
+
+static const struct fetch_header accept_header = {
+    "Accept", "application/atom+xml, application/rss+xml, application/feed+json, "
+              "application/rdf+xml, application/xml;q=0.9, */*;q=0.5"};
+
+static void end(void *user)
+{
+    struct feed_state *state = user;
+
+    if (state == NULL) {
+        return;
+    }
+    zone_close(state->zone);
+    memory_clear(&state->memory);
+    page_clear(&state->page);
+    free(state->etag);
+    free(state->last_modified);
+    json_writer_free(state->writer);
+    free(state);
+}
+
+static void check(struct config *config, const struct settings_source *source,
+                  const void *reader_config)
+{
+    const struct feed_config *feed = reader_config;
+    char *host = feed->url != NULL ? link_host(feed->url) : NULL;
+
+    if (feed->url != NULL && host == NULL) {
+        config_report(config, CONFIG_ERROR, config_get(source->node, "url"),
+                      "'%s' is no http or https address; write one such as "
+                      "https://blog.example/feed",
+                      feed->url);
+    }
+    free(host);
+}
+
+static int begin(void **out, const struct source_poll *poll, struct ear_error *err)
+{
+    int result = -1;
+    struct feed_state *state = calloc(1, sizeof *state);
+
+    if (state == NULL) {
+        return ear_fail_memory(err, "a feed");
+    }
+    state->poll = poll;
+    state->config = poll->config;
+    if (poll->source->zone != NULL && zone_open(&state->zone, poll->source->zone, err) != 0) {
+        goto done;
+    }
+    if (json_writer_new(&state->writer, CURSOR_MAX, err) != 0 ||
+        memory_load(&state->memory, state->config->url, poll->probe ? NULL : poll->cursor,
+                    poll->cursor_length, err) != 0) {
+        goto done;
+    }
+    *out = state;
+    state = NULL;
+    result = 0;
+
+done:
+    end(state);
+    return result;
+}
+
+static int put_cursor(struct feed_state *state, const struct source_output *output,
+                      struct ear_error *err)
+{
+    size_t length = 0;
+    const char *text = NULL;
+
+    if (state->poll->probe) {
+        return 0;
+    }
+    json_writer_reset(state->writer);
+    memory_write(&state->memory, state->writer);
+    text = json_writer_text(state->writer, &length, err);
+    return text != NULL ? output->cursor(output->user, text, length, err) : -1;
+}
+
+static void replace(char **field, const char *text)
+{
+    free(*field);
+    *field = text != NULL && strlen(text) <= FEED_URL_MAX ? strdup(text) : NULL;
+}
+
+/* --- emitting --- */
+
+static char *escape_html(const char *text)
+{
+    size_t size = strlen(text);
+    char *out = malloc(size * 5 + 1);
+    char *at = out;
+
+    if (out == NULL) {
+        return NULL;
+    }
+    for (; *text != '\0'; text++) {
+        switch (*text) {
+        case '&':
+            at = stpcpy(at, "&amp;");
+            break;
+        case '<':
+            at = stpcpy(at, "&lt;");
+            break;
+        case '\n':
+            at = stpcpy(at, "<br>");
+            break;
+        default:
+            *at++ = *text;
+        }
+    }
+    *at = '\0';
+    return out;
+}
+
+/* What a comment belongs to: the entry whose feed it came from, or what it says itself. */
+static void place_comment(const struct feed_state *state, const struct feed_entry *entry,
+                          struct source_record *record, char **thread)
+{
+    const char *sign = entry->parent != NULL ? strstr(entry->parent, "#comment") : NULL;
+
+    record->parent = entry->parent;
+    if (state->comments != NULL) {
+        record->parent = entry->parent != NULL ? entry->parent : state->comments->parent;
+        record->thread = state->comments->parent;
+    } else if (sign != NULL) { /* an answer to a comment */
+        *thread = strndup(entry->parent, (size_t)(sign - entry->parent));
+        record->thread = *thread;
+    } else {
+        record->thread = entry->parent != NULL ? entry->parent : entry->guid;
+    }
+    if (record->parent != NULL) {
+        record->title = NULL; /* "Comment on X by Y" is the server's, not the author's */
+    }
+}
+
+static int reject_empty(const struct feed_entry *entry, const struct source_output *output,
+                        struct ear_error *err)
+{
+    char item[40];
+
+    snprintf(item, sizeof item, "entry %zu", entry->number);
+    return output->reject(output->user, item, "schema", "it has neither a title nor a text",
+                          entry->guid, strlen(entry->guid), err);
+}
+
+/* Both HTML if either is: a record has one format. */
+static int choose_text(const struct feed_entry *entry, struct source_record *record, char **escaped,
+                       struct ear_error *err)
+{
+    bool has_text = entry->text != NULL;
+    const char *text = has_text ? entry->text : entry->summary;
+    bool html = has_text ? entry->text_html : entry->summary_html;
+    const char *title = record->title;
+
+    if (text == NULL || (title != NULL && html != entry->title_html)) {
+        const char *plain = text == NULL ? "" : html ? title : text;
+
+        *escaped = escape_html(plain);
+        if (*escaped == NULL) {
+            return ear_fail_memory(err, "an entry of a feed");
+        }
+        if (text == NULL) {
+            html = entry->title_html;
+            text = *escaped;
+        } else if (html) {
+            record->title = *escaped;
+        } else {
+            text = *escaped;
+            html = true;
+        }
+    }
+    record->format = html ? SOURCE_HTML : SOURCE_PLAIN;
+    record->text = text;
+    record->text_length = strlen(text);
+    return 0;
+}
+
+static int emit_entry(struct feed_state *state, const struct feed_entry *entry,
+                      const struct source_output *output, struct ear_error *err)
+{
+    int result = -1;
+    char *thread = NULL;
+    char *escaped = NULL;
+    struct source_record record = {
+        .native_id = entry->guid,
+        .url = entry->link,
+        .title = entry->title,
+        .author_id = entry->author != NULL ? entry->author : entry->author_link,
+        .author_name = entry->author,
+        .lang = entry->lang,
+        .created_us = entry->created_us,
+        .edited_us = entry->edited_us,
+        .rating = -1,
+        .likes = -1,
+        .replies = entry->comments,
+        .shares = -1,
+        .views = -1,
+        .repaired = state->page.repaired,
+    };
+
+    place_comment(state, entry, &record, &thread);
+    if (entry->text == NULL && entry->summary == NULL && record.title == NULL) {
+        result = reject_empty(entry, output, err);
+    } else if (choose_text(entry, &record, &escaped, err) == 0) {
+        result = output->emit(output->user, &record, err);
+    }
+    free(thread);
+    free(escaped);
+    return result;
+}
+
+/* What is to be kept of a page, once its last entry is emitted. */
+static int page_emitted(struct feed_state *state, struct ear_error *err)
+{
+    if (state->comments != NULL) {
+        replace(&state->comments->etag, state->etag);
+        replace(&state->comments->last_modified, state->last_modified);
+        state->comments->read_count = state->comments->count;
+        state->comments = NULL;
+        return 0;
+    }
+    state->counted = true;
+    state->memory.fresh = false;
+    if (memory_note_items(&state->memory, &state->page, err) != 0) {
+        return -1;
+    }
+    return state->config->comments ? memory_note_comments(&state->memory, &state->page, err) : 0;
+}
+
+/* --- asking --- */
+
+static void ask(struct feed_state *state, struct fetch_request *request, const char *url,
+                const char *etag, const char *last_modified)
+{
+    *request = (struct fetch_request){
+        .url = url,
+        .headers = &accept_header,
+        .header_count = 1,
+        .etag = etag,
+        .last_modified = last_modified,
+        .source = state->poll->source->name,
+    };
+}
+
+/* What comes after a page: a comment feed, a missing entry, or the end. */
+static enum source_next ask_next(struct feed_state *state, struct fetch_request *request,
+                                 bool *any_status)
+{
+    int64_t now_us = state->poll->now_us;
+
+    page_clear(&state->page);
+    state->comments = NULL;
+    if (state->poll->probe) {
+        return SOURCE_DONE;
+    }
+    *any_status = true;
+    if (state->config->comments && !state->no_more_comments &&
+        state->comment_feeds < COMMENT_FEEDS_A_POLL) {
+        state->comments = memory_next_comments(&state->memory, state->counted, now_us);
+        if (state->comments != NULL) {
+            state->comment_feeds++;
+            state->comments->asked_us = now_us;
+            ask(state, request, state->comments->url, state->comments->etag,
+                state->comments->last_modified);
+            state->phase = READ;
+            return SOURCE_FETCH;
+        }
+    }
+    if (state->confirmed < CONFIRM_A_POLL) {
+        state->confirming = memory_next_missing(&state->memory, now_us);
+        if (state->confirming != NULL) {
+            state->confirmed++;
+            ask(state, request, state->confirming->url, NULL, NULL);
+            state->phase = CONFIRM;
+            return SOURCE_FETCH;
+        }
+    }
+    return SOURCE_DONE;
+}
+
+/* --- answers --- */
+
+static bool wants_rest(int status)
+{
+    return status == 0 || status == 429 || status >= 500;
+}
+
+/* A comment feed that is no page: left until it changes or a day has passed. */
+static int refuse_comments(struct feed_state *state, const struct source_output *output,
+                           struct ear_error *err)
+{
+    struct ear_error reason = *err;
+    size_t code = strcspn(reason.message, ":");
+    char name[64];
+
+    if (reason.kind != EAR_REJECT) {
+        return -1;
+    }
+    ear_error_clear(err);
+    snprintf(name, sizeof name, "%.*s", (int)code, reason.message);
+    state->comments->read_count = state->comments->count;
+    return output->reject(output->user, state->comments->url, name,
+                          reason.message[code] == ':' ? reason.message + code + 1 : reason.message,
+                          state->comments->url, strlen(state->comments->url), err);
+}
+
+/* Reads the answer; 1: there is a page to emit, 0: there is none. */
+static int read_answer(struct feed_state *state, const struct fetch_answer *answer,
+                       const struct source_output *output, struct ear_error *err)
+{
+    struct page_source source = {
+        .url = answer->url,
+        .type = answer->type != NULL ? answer->type : "",
+        .bytes = answer->body,
+        .length = answer->body_length,
+        .zone = state->zone != NULL ? state->zone : state->poll->settings->zone,
+    };
+
+    if (state->comments != NULL && answer->status != 200) {
+        state->no_more_comments = wants_rest(answer->status);
+        if (!state->no_more_comments) {
+            state->comments->read_count = state->comments->count;
+        }
+        return 0;
+    }
+    if (answer->status != 200 && state->comments == NULL && state->asked_again) {
+        return ear_fail(err, EAR_RETRY, "the server answered %d", answer->status);
+    }
+    if (answer->status == 304) {
+        return 0;
+    }
+    page_clear(&state->page);
+    if (page_read(&state->page, &source, output, err) != 0) {
+        return state->comments != NULL ? refuse_comments(state, output, err) : -1;
+    }
+    if (memory_part_shared(&state->memory, &state->page, err) != 0) {
+        return -1;
+    }
+    replace(&state->etag, answer->etag);
+    replace(&state->last_modified, answer->last_modified);
+    state->next_entry = 0;
+    return 1;
+}
+
+static int emit_piece(struct feed_state *state, const struct source_output *output, bool *all,
+                      struct ear_error *err)
+{
+    size_t until = state->next_entry + PIECE;
+
+    for (; state->next_entry < state->page.count && state->next_entry < until;
+         state->next_entry++) {
+        const struct feed_entry *entry = &state->page.entries[state->next_entry];
+
+        if (!entry->repeated && emit_entry(state, entry, output, err) != 0) {
+            return -1;
+        }
+    }
+    *all = state->next_entry == state->page.count;
+    return *all ? page_emitted(state, err) : 0;
+}
+
+/* An entry that was missing: only 404 and 410 say that it is gone. */
+static int confirm(struct feed_state *state, const struct fetch_answer *answer,
+                   const struct source_output *output, struct ear_error *err)
+{
+    struct feed_item *item = state->confirming;
+    struct source_record record = {
+        .native_id = item->guid,
+        .url = item->url,
+        .created_us = INT64_MIN,
+        .edited_us = INT64_MIN,
+        .deleted = true,
+        .rating = -1,
+        .likes = -1,
+        .replies = -1,
+        .shares = -1,
+        .views = -1,
+    };
+
+    state->confirming = NULL;
+    if (answer->status == 404 || answer->status == 410) {
+        if (output->emit(output->user, &record, err) != 0) {
+            return -1;
+        }
+        memory_drop_item(&state->memory, item);
+    } else if (wants_rest(answer->status)) {
+        state->confirmed = CONFIRM_A_POLL; /* at the next poll */
+    } else {
+        memory_note_there(&state->memory, item, state->poll->now_us);
+    }
+    return 0;
+}
+
+static int step(void *user, const struct fetch_answer *answer, const struct source_output *output,
+                enum source_next *next, struct fetch_request *request, bool *any_status,
+                struct ear_error *err)
+{
+    struct feed_state *state = user;
+    bool all = true;
+
+    *any_status = false;
+    if (state->phase == ASK) {
+        ask(state, request, state->config->url, NULL, NULL);
+        state->phase = READ;
+        *next = SOURCE_FETCH;
+        return 0;
+    }
+    if (state->phase == READ && answer->status == 304 && state->memory.fresh &&
+        !state->asked_again) {
+        /* The ETag is of the address that was configured before. */
+        state->asked_again = *any_status = true;
+        ask(state, request, state->config->url, NULL, NULL);
+        *next = SOURCE_FETCH;
+        return 0;
+    }
+    if (state->phase == READ) {
+        int found = read_answer(state, answer, output, err);
+
+        if (found < 0) {
+            return -1;
+        }
+        state->phase = found > 0 ? EMIT : READ;
+    }
+    if (state->phase == EMIT && emit_piece(state, output, &all, err) != 0) {
+        return -1;
+    }
+    if (state->phase == CONFIRM && confirm(state, answer, output, err) != 0) {
+        return -1;
+    }
+    *next = SOURCE_MORE;
+    if (all) {
+        *next = ask_next(state, request, any_status);
+    }
+    return put_cursor(state, output, err);
+}
+
+const struct source_reader feed_reader = {
+    .name = "feed",
+    .about = "RSS, Atom, RDF and JSON feeds",
+    .channel = "blog",
+    .options = options,
+    .config_size = sizeof(struct feed_config),
+    .check = check,
+    .begin = begin,
+    .step = step,
+    .end = end,
+};
