@@ -241,6 +241,18 @@ int local_fetch(struct stream *stream, const char *name, int partition, int64_t 
 int local_find_instant(MDB_txn *txn, struct local_lane *lane, const struct local_state *state,
                        int64_t from_us);
 
+/* --- local_group.c --- */
+
+/* A key of the table of groups, GROUP "\0" TOPIC "\0" + partition, taken apart; the names are
+ * borrowed from it, NUL-ended. False: it is none. */
+bool local_group_key(const MDB_val *key, const char **group, const char **topic, int *partition);
+
+int local_each_group(struct stream *stream,
+                     bool (*visit)(void *user, const char *group, const char *topic, int partition,
+                                   int64_t position),
+                     void *user, struct ear_error *err);
+int local_forget_group(struct stream *stream, const char *group, struct ear_error *err);
+
 /* --- local_write.c --- */
 
 int local_begin(struct stream_transaction **out, struct stream *stream, struct ear_error *err);

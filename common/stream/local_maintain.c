@@ -43,24 +43,6 @@ struct sweep {
 
 /* --- what the groups have read --- */
 
-/* GROUP "\0" TOPIC "\0" partition, taken apart. */
-static struct local_topic *topic_of_place(const struct local *local, const MDB_val *key,
-                                          size_t *group_length, int *partition)
-{
-    const char *bytes = key->mv_data;
-    const char *end = memchr(bytes, '\0', key->mv_size);
-    struct local_topic *topic;
-
-    if (end == NULL || (size_t)(end - bytes) + 3 > key->mv_size ||
-        bytes[key->mv_size - 2] != '\0') {
-        return NULL;
-    }
-    *group_length = (size_t)(end - bytes);
-    *partition = (unsigned char)bytes[key->mv_size - 1];
-    topic = local_find_topic(local, end + 1);
-    return topic != NULL && *partition < topic->count ? topic : NULL;
-}
-
 static void note_position(struct sweep *sweep, size_t lane, const MDB_val *data, size_t *seen)
 {
     uint64_t position = 0;
@@ -96,8 +78,7 @@ static void note_group(struct sweep *sweep, const struct local_topic *topic)
 static int read_groups(struct sweep *sweep, size_t *seen)
 {
     const struct local_topic *last_topic = NULL;
-    const char *last_group = NULL;
-    size_t last_length = 0;
+    const char *last_group = "";
     MDB_cursor *cursor;
     MDB_val key;
     MDB_val data;
@@ -107,20 +88,24 @@ static int read_groups(struct sweep *sweep, size_t *seen)
         return code;
     }
     while ((code = mdb_cursor_get(cursor, &key, &data, MDB_NEXT)) == 0) {
-        size_t length = 0;
-        int partition = 0;
-        const struct local_topic *topic = topic_of_place(sweep->local, &key, &length, &partition);
+        const struct local_topic *topic;
+        const char *group;
+        const char *name;
+        int partition;
 
-        if (topic == NULL) {
+        if (!local_group_key(&key, &group, &name, &partition)) {
+            code = MDB_CORRUPTED;
+            break;
+        }
+        topic = local_find_topic(sweep->local, name);
+        if (topic == NULL || partition >= topic->count) {
             continue;
         }
-        if (topic != last_topic || length != last_length ||
-            memcmp(key.mv_data, last_group, length) != 0) {
+        if (topic != last_topic || strcmp(group, last_group) != 0) {
             note_group(sweep, topic);
         }
         last_topic = topic;
-        last_group = key.mv_data;
-        last_length = length;
+        last_group = group;
         note_position(sweep, topic->first_lane + (size_t)partition, &data, seen);
     }
     mdb_cursor_close(cursor);

@@ -315,6 +315,52 @@ static void local_close(struct stream *stream)
     free(local);
 }
 
+/*
+ * A topic that is compacted from now on has a tail of all it holds: indexed here, a lump at a time,
+ * so that tails stay short.
+ */
+static int catch_up_partition(struct local *local, struct local_topic *topic, int partition,
+                              struct ear_error *err)
+{
+    struct local_state state = {.next = LOCAL_LUMP + 1};
+
+    while (state.next - state.indexed > LOCAL_LUMP) {
+        MDB_txn *txn;
+        int code;
+
+        if (local_enter(local, 0, &txn, err) != 0) {
+            return -1;
+        }
+        code = local_state_get(local, txn, topic, partition, &state);
+        if (code == 0 && state.next - state.indexed > LOCAL_LUMP) {
+            code = local_index(txn, topic, partition, &state, LOCAL_LUMP);
+            code = code == 0 ? local_state_put(local, txn, topic, partition, &state) : code;
+        }
+        if (code != 0) {
+            local_leave(local, txn);
+            return local_fail(local, code, "index it", err);
+        }
+        if (local_commit(local, txn, "index it", err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int catch_up(struct local *local, struct ear_error *err)
+{
+    for (size_t i = 0; i < local->topic_count && !local->read_only; i++) {
+        struct local_topic *topic = &local->topics[i];
+
+        for (int partition = 0; topic->compact && partition < topic->count; partition++) {
+            if (catch_up_partition(local, topic, partition, err) != 0) {
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
 static int local_open(struct stream **out, const struct stream_config *config,
                       struct ear_error *err)
 {
@@ -327,7 +373,7 @@ static int local_open(struct stream **out, const struct stream_config *config,
     init_locks(local);
     if (copy_config(local, config, err) != 0 || find_folder(local, err) != 0 ||
         local_members_join(&local->members, local->folder, err) != 0 ||
-        local_open_env(local, err) != 0) {
+        local_open_env(local, err) != 0 || catch_up(local, err) != 0) {
         local_close(&local->base);
         return -1;
     }
@@ -356,6 +402,8 @@ const struct stream_backend stream_local = {
     .partitions = local_partitions,
     .span = local_span,
     .group_position = local_group_position,
+    .each_group = local_each_group,
+    .forget_group = local_forget_group,
     .fetch = local_fetch,
     .fullness = local_fullness,
     .maintain = local_maintain,

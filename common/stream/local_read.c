@@ -107,6 +107,10 @@ static int join_group(struct local_reader *reader, struct ear_error *err)
         local_leave(local, txn);
         return -1;
     }
+    if (!missing) {
+        local_leave(local, txn);
+        return 0;
+    }
     for (size_t i = 0; i < reader->lane_count; i++) {
         const struct local_lane *lane = &reader->lanes[i];
         int code = local_position_put(local, txn, reader->group, lane->topic->name, lane->partition,

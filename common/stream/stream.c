@@ -135,6 +135,19 @@ int64_t stream_group_position(struct stream *stream, const char *group, const ch
     return stream->backend->group_position(stream, group, topic, partition, err);
 }
 
+int stream_each_group(struct stream *stream,
+                      bool (*visit)(void *user, const char *group, const char *topic, int partition,
+                                    int64_t position),
+                      void *user, struct ear_error *err)
+{
+    return stream->backend->each_group(stream, visit, user, err);
+}
+
+int stream_forget_group(struct stream *stream, const char *group, struct ear_error *err)
+{
+    return stream->backend->forget_group(stream, group, err);
+}
+
 int stream_fetch(struct stream *stream, const char *topic, int partition, int64_t offset,
                  struct stream_batch *batch, struct ear_error *err)
 {

@@ -194,6 +194,24 @@ EAR_MUST_CHECK
 int64_t stream_group_position(struct stream *stream, const char *group, const char *topic,
                               int partition, struct ear_error *err);
 
+/*
+ * Calls visit for every position of every group, also of groups and topics that nobody configures
+ * any more; visit returns false to stop. Names live during the call.
+ */
+EAR_MUST_CHECK
+int stream_each_group(struct stream *stream,
+                      bool (*visit)(void *user, const char *group, const char *topic, int partition,
+                                    int64_t position),
+                      void *user, struct ear_error *err);
+
+/*
+ * Forgets a group: it holds nothing back any more, and would start at the earliest. For groups that
+ * are gone for good, a processor that was renamed: until then the log keeps what they have not
+ * read. Nobody may be reading for it. Returns 1, or 0 where there is no such group, or -1.
+ */
+EAR_MUST_CHECK
+int stream_forget_group(struct stream *stream, const char *group, struct ear_error *err);
+
 /* A reader without a group, from given instants or ends: what `tap` uses. from_us: INT64_MIN
  * earliest, INT64_MAX only what arrives. */
 EAR_MUST_CHECK

@@ -60,6 +60,11 @@ struct stream_backend {
                 struct ear_error *err);
     int64_t (*group_position)(struct stream *stream, const char *group, const char *topic,
                               int partition, struct ear_error *err);
+    int (*each_group)(struct stream *stream,
+                      bool (*visit)(void *user, const char *group, const char *topic, int partition,
+                                    int64_t position),
+                      void *user, struct ear_error *err);
+    int (*forget_group)(struct stream *stream, const char *group, struct ear_error *err);
     int (*fetch)(struct stream *stream, const char *topic, int partition, int64_t offset,
                  struct stream_batch *batch, struct ear_error *err);
 

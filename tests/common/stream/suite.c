@@ -628,6 +628,42 @@ static void what_went_unread_is_an_error_never_a_jump(void **state)
     stream_reader_close(reader);
 }
 
+/* --- groups --- */
+
+static bool see_group(void *user, const char *group, const char *topic, int partition,
+                      int64_t position)
+{
+    int64_t *sum = user;
+
+    assert_string_equal(group, "old");
+    assert_string_equal(topic, "aged");
+    assert_in_range(partition, 0, PARTITIONS - 1);
+    *sum += position + 1;
+    return true;
+}
+
+static void a_group_holds_its_messages_until_it_is_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_reader *reader = subscribe(f->stream, "old", "aged");
+    struct ear_error err = {0};
+    int64_t sum = 0;
+
+    publish_many(f->stream, "aged", 10, "v");
+    assert_int_equal(read_and_move(f->stream, reader), 10);
+    publish_many(f->stream, "aged", 20, "v");
+    stream_reader_close(reader);
+    assert_int_equal(stream_each_group(f->stream, see_group, &sum, &err), 0);
+    assert_int_equal(sum, 10 + PARTITIONS);
+    keep_house(f->stream, NOW_US + RETENTION_US);
+    assert_int_equal(count_messages(f->stream, "aged"), 20);
+    assert_int_equal(stream_forget_group(f->stream, "none", &err), 0);
+    assert_int_equal(stream_forget_group(f->stream, "old", &err), 1);
+    assert_int_equal(sum_of_positions(f->stream, "old", "aged"), -PARTITIONS);
+    keep_house(f->stream, NOW_US + RETENTION_US);
+    assert_int_equal(count_messages(f->stream, "aged"), 0);
+}
+
 /* --- looking without joining --- */
 
 static void following_begins_where_it_is_asked_to(void **state)
@@ -778,6 +814,7 @@ int main(void)
         PROMISE(what_no_group_reads_goes_by_age_alone),
         PROMISE(offsets_never_come_again),
         PROMISE(what_went_unread_is_an_error_never_a_jump),
+        PROMISE(a_group_holds_its_messages_until_it_is_forgotten),
         PROMISE(following_begins_where_it_is_asked_to),
         PROMISE(one_message_is_fetched_by_its_place),
         PROMISE(the_number_of_partitions_never_changes),
