@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * What the local log costs. Two programs in one:
+ * What the local log costs. Three programs in one:
  *
  *   bench_stream [MESSAGES [ROUNDS [FOLDER]]]
  *       Appends and reads back messages of some 479 bytes, 1,000 a transaction, four partitions,
@@ -13,6 +13,10 @@
  *       Publishes to a topic that is compacted and ages out, moves a group along, keeps house once
  *       a second, and prints every ten seconds how big the file is: it must stop growing. Exit 1 if
  *       it grew by more than a tenth after its first third.
+ *
+ *   bench_stream tail SECONDS
+ *       One process publishes 1,000 messages a second, five every 5 ms, another reads them: how
+ *       long from publishing (before its sync) until the reader has it.
  */
 
 #include <fcntl.h>
@@ -23,6 +27,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -464,6 +469,78 @@ static int run_soak(int64_t seconds, int64_t retention_s, int64_t per_second, co
     return (int)seconds;
 }
 
+/* --- tail --- */
+
+enum { TAIL_PER_BATCH = 5, TAIL_EVERY_US = 5000 };
+
+static void publish_steadily(const char *folder, int64_t seconds)
+{
+    struct stream *stream = open_stream(folder, 0, (int64_t)1 << 30);
+    struct messages messages = {0};
+    int64_t count = seconds * SECOND_US / TAIL_EVERY_US;
+    int64_t begun_us = wall_us();
+
+    make_messages(&messages, (size_t)count * TAIL_PER_BATCH);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t wait_us = begun_us + i * TAIL_EVERY_US - wall_us();
+
+        if (wait_us > 0) {
+            usleep((unsigned)wait_us);
+        }
+        publish(stream, &messages, "log", (size_t)i * TAIL_PER_BATCH,
+                (size_t)(i + 1) * TAIL_PER_BATCH, NULL);
+    }
+    stream_close(stream);
+    _exit(0);
+}
+
+static int run_tail(int64_t seconds, const char *folder)
+{
+    size_t count = (size_t)(seconds * SECOND_US / TAIL_EVERY_US) * TAIL_PER_BATCH;
+    double *delays_us = calloc(count, sizeof *delays_us);
+    struct stream_reader *reader = NULL;
+    struct stream_batch batch = {0};
+    struct ear_error err = {0};
+    struct stream *stream;
+    size_t seen = 0;
+
+    if (delays_us == NULL) {
+        die("delays", "out of memory");
+    }
+    if (fork() == 0) {
+        publish_steadily(folder, seconds);
+    }
+    stream = open_stream(folder, 0, (int64_t)1 << 30);
+    if (stream_follow(&reader, stream, "log", INT64_MIN, &err) != 0) {
+        die("follow", err.message);
+    }
+    while (seen < count) {
+        int64_t now_us;
+
+        if (stream_read(reader, &batch, PER_TRANSACTION, 8 << 20, 10000, &err) != 0) {
+            die("read", err.message);
+        }
+        now_us = wall_us();
+        for (size_t i = 0; i < batch.count && seen < count; i++) {
+            delays_us[seen++] = (double)(now_us - batch.messages[i].at_us);
+        }
+        if (batch.count == 0) {
+            die("read", "nothing came for 10 s");
+        }
+    }
+    wait(NULL);
+    qsort(delays_us, count, sizeof *delays_us, compare);
+    printf("%zu messages: p50 %.2f ms, p99 %.2f ms, longest %.2f ms\n", count,
+           delays_us[count / 2] / 1000, delays_us[count * 99 / 100] / 1000,
+           delays_us[count - 1] / 1000);
+    free(delays_us);
+    stream_batch_clear(&batch);
+    stream_reader_close(reader);
+    stream_close(stream);
+    remove_stream(folder);
+    return 0;
+}
+
 static long number(int argc, char **argv, int i, long fallback)
 {
     long value = argc > i ? strtol(argv[i], NULL, 10) : fallback;
@@ -478,7 +555,8 @@ int main(int argc, char **argv)
 {
     char folder[] = "/tmp/earshot-bench-XXXXXX";
     bool soak = argc > 1 && strcmp(argv[1], "soak") == 0;
-    const char *given = soak ? (argc > 5 ? argv[5] : NULL) : (argc > 3 ? argv[3] : NULL);
+    int folder_at = soak ? 5 : 3;
+    const char *given = argc > folder_at ? argv[folder_at] : NULL;
     const char *where = given;
     int result;
 
@@ -488,7 +566,9 @@ int main(int argc, char **argv)
     if (where == NULL) {
         die("/tmp", "no folder can be made there");
     }
-    if (soak) {
+    if (argc > 1 && strcmp(argv[1], "tail") == 0) {
+        result = run_tail(number(argc, argv, 2, 10), where);
+    } else if (soak) {
         result = run_soak(number(argc, argv, 2, 60), number(argc, argv, 3, 10),
                           number(argc, argv, 4, 20000), where);
     } else {
