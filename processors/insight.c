@@ -2,8 +2,8 @@
 
 /*
  * Objects are joined as text: a stage's few members are appended before the last brace, nothing is
- * parsed. First old members of the same names are cut out; a scan over the top level of both
- * objects finds them.
+ * parsed. Where both have a key, the old members of those names are left out; a scan over the top
+ * level of both objects finds them.
  */
 #include "processors/insight.h"
 
@@ -68,11 +68,15 @@ static bool next_member(struct member *out, const char *text, size_t length, siz
     return true;
 }
 
+/* True if an object has the key of `wanted`. */
 static bool has_key(const char *object, size_t length, const struct member *wanted)
 {
     struct member member;
     size_t at = 0;
 
+    if (memmem(object, length, wanted->key, wanted->key_length) == NULL) {
+        return false; /* nearly always: each stage adds what no other has */
+    }
     while (next_member(&member, object, length, &at)) {
         if (member.key_length == wanted->key_length &&
             memcmp(member.key, wanted->key, member.key_length) == 0) {
@@ -82,7 +86,21 @@ static bool has_key(const char *object, size_t length, const struct member *want
     return false;
 }
 
-/* Appends the members of `object` but those that `without` has too. */
+/* True if the objects have a key in common. */
+static bool overlap(const char *old, size_t old_length, const char *members, size_t length)
+{
+    struct member member;
+    size_t at = 0;
+
+    while (next_member(&member, members, length, &at)) {
+        if (has_key(old, old_length, &member)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Appends the members of `object` but those that `without` has too (NULL: all of them). */
 static size_t copy_members(char *out, size_t used, const char *object, size_t length,
                            const char *without, size_t without_length)
 {
@@ -90,7 +108,7 @@ static size_t copy_members(char *out, size_t used, const char *object, size_t le
     size_t at = 0;
 
     while (next_member(&member, object, length, &at)) {
-        if (has_key(without, without_length, &member)) {
+        if (without != NULL && has_key(without, without_length, &member)) {
             continue;
         }
         if (used > 1) {
@@ -106,8 +124,9 @@ int insight_add(struct ear_message *message, const char *members, size_t length,
                 struct ear_error *err)
 {
     int result = -1;
-    size_t old_length = 0, used = 1;
+    size_t old_length = 0, used = 1, at = 0;
     const char *old = ear_message_raw(message, "insight", &old_length);
+    struct member first;
     char *joined = NULL;
 
     if (old == NULL || old_length < 2 || old[0] != '{') {
@@ -119,8 +138,13 @@ int insight_add(struct ear_message *message, const char *members, size_t length,
         goto done;
     }
     joined[0] = '{';
-    used = copy_members(joined, used, old, old_length, members, length);
-    used = copy_members(joined, used, members, length, "{}", 2);
+    if (overlap(old, old_length, members, length)) {
+        used = copy_members(joined, used, old, old_length, members, length);
+    } else if (next_member(&first, old, old_length, &at)) {
+        used = old_length - 1; /* all but the last brace */
+        memcpy(joined, old, used);
+    }
+    used = copy_members(joined, used, members, length, NULL, 0);
     joined[used++] = '}';
     result = ear_message_set_raw(message, "insight", joined, used, err);
 

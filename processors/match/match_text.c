@@ -212,29 +212,14 @@ static int begin_word(struct match_text *text, uint32_t point, struct ear_error 
     return 0;
 }
 
-static struct fold fold_ascii(unsigned char byte)
-{
-    bool upper = byte >= 'A' && byte <= 'Z';
-    bool word = upper || (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9');
-    struct fold fold = {.length = 1, .bytes = {(char)(upper ? byte + 0x20 : byte)}};
-
-    if (word) {
-        fold.kind = FOLD_WORD;
-    } else if (byte <= ' ' || byte == '_' || byte == 0x7F) {
-        fold.kind = FOLD_SPACE; /* also keeps the marker's byte out */
-    } else {
-        fold.kind = byte == '-' ? FOLD_HYPHEN : FOLD_OTHER;
-    }
-    return fold;
-}
-
 /* A hyphen between two words is white space; elsewhere it is a dash. */
-static enum fold_kind hyphen_kind(bool in_word, const unsigned char *rest, size_t length)
+static enum fold_kind hyphen_kind(const struct match_text *text, bool in_word,
+                                  const unsigned char *rest, size_t length)
 {
     if (!in_word || length == 0) {
         return FOLD_OTHER;
     }
-    return rest[0] >= 0x80 || fold_ascii(rest[0]).kind == FOLD_WORD ? FOLD_SPACE : FOLD_OTHER;
+    return rest[0] >= 0x80 || text->pages[0][rest[0]].kind == FOLD_WORD ? FOLD_SPACE : FOLD_OTHER;
 }
 
 static int add_fold(struct match_text *text, const struct fold *fold, enum fold_kind kind,
@@ -259,6 +244,48 @@ static int add_fold(struct match_text *text, const struct fold *fold, enum fold_
     return 0;
 }
 
+/* Takes the letters of ASCII that follow in a word, most of what texts are made of; returns how
+ * many. There is room for them. */
+static size_t add_letters(struct match_text *text, const unsigned char *at, size_t length,
+                          uint32_t point)
+{
+    const struct fold *ascii = text->pages[0];
+    size_t taken = 0;
+
+    while (taken < length && at[taken] < 0x80 && ascii[at[taken]].kind == FOLD_WORD) {
+        put(text, ascii[at[taken]].bytes[0], point + (uint32_t)taken);
+        taken++;
+    }
+    return taken;
+}
+
+/* Takes one character; returns how many bytes it is, 0 with err. */
+static size_t add_character(struct match_text *text, const unsigned char *at, size_t length,
+                            uint32_t point, bool *in_word, struct ear_error *err)
+{
+    const struct fold *fold = NULL;
+    enum fold_kind kind = FOLD_OTHER;
+    uint32_t value = at[0];
+    size_t size = 1;
+
+    if (value >= 0x80) {
+        size = decode(&value, at, length);
+        if (size == 0) {
+            size = 1;
+            value = 0xFFFD;
+        }
+    }
+    fold = fold_of(text, value, err);
+    if (fold == NULL) {
+        return 0;
+    }
+    kind = (enum fold_kind)fold->kind;
+    if (kind == FOLD_HYPHEN) {
+        kind = hyphen_kind(text, *in_word, at + size, length - size);
+    }
+    return add_fold(text, fold, kind, point, in_word, err) != 0 ? 0 : size;
+}
+
 int match_text_set(struct match_text *text, const char *bytes, size_t length, struct ear_error *err)
 {
     const unsigned char *at = (const unsigned char *)bytes;
@@ -268,29 +295,23 @@ int match_text_set(struct match_text *text, const char *bytes, size_t length, st
     length = length < MATCH_TEXT_MAX ? length : MATCH_TEXT_MAX;
     text->length = 0;
     text->word_count = 0;
-    for (size_t i = 0; i < length; point++) {
-        struct fold ascii;
-        const struct fold *fold = &ascii;
-        size_t size = 1;
+    for (size_t i = 0; i < length;) {
+        size_t taken = 0;
 
-        if (at[i] < 0x80) {
-            ascii = fold_ascii(at[i]);
-        } else {
-            uint32_t value = 0;
-
-            size = decode(&value, at + i, length - i);
-            fold = fold_of(text, size == 0 ? 0xFFFD : value, err);
-            size = size == 0 ? 1 : size;
-        }
-        if (fold == NULL || reserve(text, FOLD_BYTES + 2, err) != 0) {
+        /* what is left is ASCII as far as one knows, which takes a marker and itself */
+        if (reserve(text, FOLD_BYTES + 2 * (length - i) + 2, err) != 0) {
             return -1;
         }
-        i += size;
-        if (add_fold(text, fold,
-                     fold->kind == FOLD_HYPHEN ? hyphen_kind(in_word, at + i, length - i)
-                                               : (enum fold_kind)fold->kind,
-                     point, &in_word, err) != 0) {
-            return -1;
+        taken = in_word ? add_letters(text, at + i, length - i, point) : 0;
+        i += taken;
+        point += (uint32_t)taken;
+        if (i < length) {
+            taken = add_character(text, at + i, length - i, point, &in_word, err);
+            if (taken == 0) {
+                return -1;
+            }
+            i += taken;
+            point++;
         }
     }
     if (reserve(text, 1, err) != 0) {
@@ -302,13 +323,36 @@ int match_text_set(struct match_text *text, const char *bytes, size_t length, st
     return 0;
 }
 
+static void fill_ascii(struct fold page[FOLD_PAGE])
+{
+    for (int byte = 0; byte < 0x80; byte++) {
+        struct fold *fold = &page[byte];
+        bool upper = byte >= 'A' && byte <= 'Z';
+
+        fold->length = 1;
+        fold->bytes[0] = (char)(upper ? byte + 0x20 : byte);
+        if (upper || (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9')) {
+            fold->kind = FOLD_WORD;
+        } else if (byte <= ' ' || byte == '_' || byte == 0x7F) {
+            fold->kind = FOLD_SPACE; /* also keeps the marker's byte out */
+        } else {
+            fold->kind = byte == '-' ? FOLD_HYPHEN : FOLD_OTHER;
+        }
+    }
+}
+
 int match_text_new(struct match_text **out, struct ear_error *err)
 {
     struct match_text *text = calloc(1, sizeof *text);
 
-    if (text == NULL) {
+    if (text != NULL) {
+        text->pages[0] = calloc(FOLD_PAGE, sizeof *text->pages[0]);
+    }
+    if (text == NULL || text->pages[0] == NULL) {
+        match_text_free(text);
         return ear_fail_memory(err, "a text to match");
     }
+    fill_ascii(text->pages[0]);
     *out = text;
     return 0;
 }
