@@ -39,7 +39,11 @@
 #define TESTPOINTS_OF_SINK(POINT)                                                                  \
     POINT("sink.before-commit", "rows, outbox and positions written, not committed")               \
     POINT("sink.commit", "the store's COMMIT itself; fails")                                       \
-    POINT("sink.rollup", "dirty days counted anew, not committed")
+    POINT("sink.after-commit", "in the store, the group not moved")                                \
+    POINT("sink.group-moved", "the group moved")                                                   \
+    POINT("sink.rollup", "dirty days counted anew, not committed")                                 \
+    POINT("sink.outbox-sent", "rejects published, still in the outbox")                            \
+    POINT("sink.feed-written", "the trend feed written, its weeks still in the outbox")
 
 /* common/earshot: the command */
 #define TESTPOINTS_OF_EARSHOT(POINT)

@@ -236,6 +236,10 @@ int post_read(struct post *post, struct apply *apply, const char *text, size_t l
         return -1;
     }
     *post = (struct post){.model = "",
+                          .source = "",
+                          .channel = "",
+                          .author = "",
+                          .lang = "",
                           .theme = "",
                           .rating = NAN,
                           .wish = NAN,

@@ -437,7 +437,7 @@ static int apply_post(struct apply *apply, struct post *post, struct known *know
 int rows_apply(struct apply *apply, struct post *post, struct ear_error *err)
 {
     struct known known = {0};
-    bool named = post->author != NULL && post->author[0] != '\0';
+    bool named = post->author[0] != '\0';
     int result = known_load(&known, apply, &post->hash, named ? &post->author_hash : NULL, err);
 
     if (result != 0) {

@@ -270,10 +270,12 @@ SELECT count(*) FROM outbox;
 -- name: feed_each
 SELECT week, brand, label, summary, updated_us FROM feed_entry ORDER BY week, brand, label;
 
+-- An entry whose numbers are the same keeps its instant.
 -- name: feed_put
 INSERT INTO feed_entry (week, brand, label, summary, updated_us) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (week, brand, label) DO UPDATE
-SET summary = excluded.summary, updated_us = excluded.updated_us;
+SET summary = excluded.summary, updated_us = excluded.updated_us
+WHERE feed_entry.summary <> excluded.summary;
 
--- name: feed_expire
-DELETE FROM feed_entry WHERE week < ?1;
+-- name: feed_delete
+DELETE FROM feed_entry WHERE week = ?1 AND brand = ?2 AND label = ?3;

@@ -97,7 +97,7 @@ struct store_config {
     QUERY(OUTBOX_COUNT, "outbox_count")                                                            \
     QUERY(FEED_EACH, "feed_each")                                                                  \
     QUERY(FEED_PUT, "feed_put")                                                                    \
-    QUERY(FEED_EXPIRE, "feed_expire")
+    QUERY(FEED_DELETE, "feed_delete")
 
 #define STORE_QUERY_CONSTANT(constant, name) QUERY_##constant,
 enum store_query { STORE_QUERIES(STORE_QUERY_CONSTANT) QUERY_COUNT };

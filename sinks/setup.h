@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_SINKS_SETUP_H
+#define EARSHOT_SINKS_SETUP_H
+
+/*
+ * What the configuration says of the sinks (`sinks:`): where the store lies, whether the trend feed
+ * is written and how far back. Their keys stand in two tables in setup.c.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/error.h"
+
+struct settings;
+
+struct setup {
+    char *store_url; /* "sqlite:/absolute/path" */
+    bool feed;       /* DATA/feeds/trends.atom and trends.json are kept */
+    int64_t weeks;   /* that they go back */
+};
+
+/* Reads and checks; mistakes become findings of settings->config. -1 with EAR_FATAL. Caller clears.
+ */
+EAR_MUST_CHECK
+int setup_init(struct setup *out, struct settings *settings, struct ear_error *err);
+void setup_clear(struct setup *setup);
+
+#endif
