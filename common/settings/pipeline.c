@@ -8,8 +8,6 @@
 
 enum { PROCESSORS_MAX = 32, STAGES_MAX = 64 };
 
-static const char *const stages[] = {"normalise", "language", "classify", "signals",
-                                     "brands",    "plugin",   NULL};
 static const char *const sinks[] = {"store", "trends", NULL};
 static const char *const later_sinks[] = {"webhook", "alerts", "export", "kafka", NULL};
 
@@ -19,24 +17,14 @@ static const char *const own_topics[] = {"cursors", "seen",    "decisions", "for
 
 /* --- chains --- */
 
+/* Which stages there are is the role's to say, when it opens the chain; not what is to come. */
 static void check_stage(struct settings *settings, const struct config_node *node, const char *name)
 {
-    char nearest[128];
-
-    if (settings_is_among(name, stages)) {
-        return;
-    }
     if (strcmp(name, "exec") == 0) {
         config_report(settings->config, CONFIG_ERROR, node,
                       "not built yet: stages as programs of their own ('exec'); write a plugin, or "
                       "leave it out");
-        return;
     }
-    config_suggest(nearest, sizeof nearest, name, stages);
-    config_report(settings->config, CONFIG_ERROR, node, "'%s' is no stage; %s", name,
-                  nearest[0] != '\0'
-                      ? nearest
-                      : "write normalise, language, classify, signals, brands or plugin");
 }
 
 /* A stage is its name, or its name with options: classify, or {classify: {threshold: …}}. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "processors/chain/chain.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,8 @@
 #include "common/settings/settings.h"
 #include "processors/chain/chain_internal.h"
 #include "processors/stages/stages.h"
+
+enum { STAGES_MAX = 64 }; /* built in that are named to who misspelt one */
 
 /* One stage, opened. */
 struct link {
@@ -53,6 +56,26 @@ static const struct ear_stage *find_builtin(const char *name)
     return NULL;
 }
 
+/* Names what was meant, or all that there is. */
+static int fail_unknown(const char *name, struct ear_error *err)
+{
+    const char *choices[STAGES_MAX + 2] = {"plugin"};
+    char nearest[128], all[256];
+    size_t count = 1, used = 0;
+
+    all[0] = '\0';
+    for (size_t i = 0; stages_builtin[i] != NULL && i < STAGES_MAX; i++) {
+        choices[count++] = stages_builtin[i]->name;
+        used += (size_t)snprintf(all + used, sizeof all - used, "%s, ", stages_builtin[i]->name);
+        used = used < sizeof all ? used : sizeof all - 1;
+    }
+    choices[count] = NULL;
+    config_suggest(nearest, sizeof nearest, name, choices);
+    return nearest[0] != '\0'
+               ? ear_fail(err, EAR_CONFIG, "'%s' is no stage; %s", name, nearest)
+               : ear_fail(err, EAR_CONFIG, "'%s' is no stage; write %sor plugin", name, all);
+}
+
 /* Makes what went wrong with a stage a finding at its place, so that all of them are seen together.
  */
 static int report(const struct settings *settings, const struct settings_stage *stage,
@@ -83,11 +106,11 @@ static int find_stage(struct link *link, const struct config_node **options,
         link->stage = *builtin;
         return 0;
     }
+    if (strcmp(stage->name, "exec") == 0) {
+        return 0; /* the settings have said that it is still to come */
+    }
     if (strcmp(stage->name, "plugin") != 0) {
-        if (config_errors(settings->config) > 0) {
-            return 0; /* the settings have said so already, with what was meant */
-        }
-        return ear_fail(err, EAR_CONFIG, "'%s' is no stage that is built in", stage->name);
+        return fail_unknown(stage->name, err);
     }
     if (config_fill(settings->config, stage->node, plugin_options, NULL, "plugin", &plugin) > 0) {
         return 0;

@@ -139,6 +139,10 @@ static void what_a_person_must_change_is_a_finding_at_its_place(void **state)
     } cases[] = {
         {"      - language: {hint: [german]}\n", "'german', which is no language", 6},
         {"      - language: {hints: [de]}\n", "hint", 6},
+        {"      - normalise\n      - langauge\n",
+         "'langauge' is no stage; did you mean 'language'?", 7},
+        {"      - translate\n", "write normalise, language, classify, signals, brands, or plugin",
+         6},
         {"      - normalise\n      - signals: {vocabulary: /nonexistent.yaml}\n",
          "/nonexistent.yaml", 7},
         {"      - plugin: {name: a, path: /nonexistent.so}\n", "cannot be loaded", 6},
