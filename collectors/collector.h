@@ -76,4 +76,9 @@ struct collector_report {
 
 struct collector_report collector_report_at(const struct collector *collector, size_t index);
 
+/* What an answer that is no page means, with the cure; `out` is used where there is a number to
+ * say.
+ */
+const char *collector_sentence(int status, char *out, size_t size);
+
 #endif

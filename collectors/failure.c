@@ -121,8 +121,8 @@ static int settle(struct collector *collector, struct listening *listening,
 
 static void judge_failure(struct verdict *verdict, const struct fetch_answer *answer)
 {
-    reject_split(verdict->code, sizeof(verdict->code), answer->failure.message, "no_answer");
-    verdict->sentence = answer->failure.message;
+    verdict->sentence =
+        reject_split(verdict->code, sizeof(verdict->code), answer->failure.message, "no_answer");
     if (answer->failure.kind != EAR_REJECT) {
         return;
     }
@@ -147,34 +147,45 @@ static const struct {
     {410, "gone", "it is gone for good, says the server (410); take the source out"},
 };
 
+static bool says_later(int status)
+{
+    return status == 429 || status == 408 || status == 425 || status >= 500;
+}
+
+const char *collector_sentence(int status, char *out, size_t size)
+{
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        if (refusals[i].status == status) {
+            return refusals[i].sentence;
+        }
+    }
+    (void)snprintf(out, size,
+                   says_later(status) ? "the server says to come back later (%d)"
+                   : status < 400     ? "the server answered %d, which is no page"
+                                      : "the server refuses the request (%d); check the address",
+                   status);
+    return out;
+}
+
 static void judge_status(struct verdict *verdict, const struct fetch_answer *answer, char *sentence,
                          size_t size)
 {
     const int status = answer->status;
+    const char *code = "refused";
 
-    verdict->sentence = sentence;
+    verdict->sentence = collector_sentence(status, sentence, size);
     verdict->retry_after_us = answer->retry_after_us;
-    if (status == 429 || status == 408 || status == 425 || status >= 500) {
-        (void)snprintf(verdict->code, sizeof(verdict->code), "%s",
-                       status == 429 ? "rate_limit" : "server");
-        (void)snprintf(sentence, size, "the server says to come back later (%d)", status);
-        return;
+    if (says_later(status)) {
+        code = status == 429 ? "rate_limit" : "server";
+    } else if (status < 400) {
+        code = "redirect";
+    } else {
+        verdict->red = true;
     }
-    if (status < 400) {
-        (void)snprintf(verdict->code, sizeof(verdict->code), "redirect");
-        (void)snprintf(sentence, size, "the server answered %d, which is no page", status);
-        return;
-    }
-    verdict->red = true;
-    (void)snprintf(verdict->code, sizeof(verdict->code), "refused");
-    (void)snprintf(sentence, size, "the server refuses the request (%d); check the source's keys",
-                   status);
     for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
-        if (refusals[i].status == status) {
-            (void)snprintf(verdict->code, sizeof(verdict->code), "%s", refusals[i].code);
-            verdict->sentence = refusals[i].sentence;
-        }
+        code = refusals[i].status == status ? refusals[i].code : code;
     }
+    (void)snprintf(verdict->code, sizeof(verdict->code), "%s", code);
 }
 
 int failure_of_answer(struct collector *collector, struct listening *listening,

@@ -107,11 +107,12 @@ static bool finish_standing(struct collector *collector, struct listening *liste
                             int64_t now_us)
 {
     struct standing *standing = &listening->standing;
-    const bool news =
-        collector->config.once || standing->schedule.state != SCHEDULE_OK ||
-        standing->error != NULL || now_us - standing->written_us >= STANDING_FRESH_US ||
-        now_us < standing->written_us || !is_same_text(standing->etag, listening->page_etag) ||
-        !is_same_text(standing->last_modified, listening->page_modified);
+    const bool stale = standing->written_us == INT64_MIN || now_us < standing->written_us ||
+                       now_us - standing->written_us >= STANDING_FRESH_US;
+    const bool news = collector->config.once || stale || standing->schedule.state != SCHEDULE_OK ||
+                      standing->error != NULL ||
+                      !is_same_text(standing->etag, listening->page_etag) ||
+                      !is_same_text(standing->last_modified, listening->page_modified);
 
     schedule_done(&standing->schedule, listening->found, listening->floor_us, now_us,
                   seed_of(collector, listening));
