@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_COLLECTORS_COMMANDS_H
+#define EARSHOT_COLLECTORS_COMMANDS_H
+
+/* The commands of earshot-collect, a row of main.c each. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/command/command.h"
+#include "common/option.h"
+
+struct intake_counts;
+
+struct run_values {
+    bool until_end;
+    int64_t deadline_us;
+};
+
+struct once_values {
+    int64_t deadline_us;
+};
+
+struct probe_values {
+    int64_t count;
+    bool raw;
+};
+
+struct import_values {
+    const char *source, *channel, *about, *lang, *zone, *delimiter;
+    struct ear_strings map; /* "text=Comment" */
+};
+
+extern const struct ear_option collect_run_options[], collect_once_options[],
+    collect_probe_options[], collect_import_options[];
+
+int collect_run(const struct command_call *call, struct ear_error *err);
+int collect_once(const struct command_call *call, struct ear_error *err);
+int collect_check(const struct command_call *call, struct ear_error *err);
+int collect_probe(const struct command_call *call, struct ear_error *err);
+int collect_import(const struct command_call *call, struct ear_error *err);
+
+/* The line of a source: {"source","new",…,"error"} on stdout. -1: EAR_FATAL. */
+EAR_MUST_CHECK
+int collect_print_counts(const char *source, const struct intake_counts *counts, int64_t requests,
+                         const char *error, struct ear_error *err);
+
+#endif

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `import FILE|-`: a file taken whole, through the file reader, as a source that is named for once.
+ * No cursor is kept: what was imported before is known from `seen`, so that importing again changes
+ * nothing. Appends beside a running collector.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "collectors/commands.h"
+#include "collectors/intake.h"
+#include "collectors/post.h"
+#include "collectors/session.h"
+#include "common/config/config.h"
+#include "common/json/json.h"
+#include "common/log.h"
+#include "common/settings/settings.h"
+#include "common/stream/stream.h"
+#include "common/testpoint.h"
+
+enum { DESCRIPTION_MAX = 64 * 1024, NAME_MAX_BYTES = 100 };
+
+const struct ear_option collect_import_options[] = {
+    {"source", EAR_STRING, offsetof(struct import_values, source), NULL,
+     "what it is called; part of the ids (the file's name without extension)", NULL},
+    {"channel", EAR_CHOICE, offsetof(struct import_values, channel),
+     "survey|forum|blog|social|video|review|frontline|helpdesk|ideas|crowd|internal",
+     "what kind of place it comes from", NULL},
+    {"map", EAR_STRINGS, offsetof(struct import_values, map), NULL,
+     "FIELD=COLUMN: which column is the text, the time, … (repeat, or separate by commas)", NULL},
+    {"about", EAR_STRING, offsetof(struct import_values, about), NULL, "the brand that it is about",
+     NULL},
+    {"lang", EAR_STRING, offsetof(struct import_values, lang), NULL, "its language, as a hint",
+     NULL},
+    {"zone", EAR_STRING, offsetof(struct import_values, zone), NULL,
+     "the time zone of times without one", NULL},
+    {"delimiter", EAR_STRING, offsetof(struct import_values, delimiter), NULL,
+     "between cells; found out by itself", NULL},
+    {0},
+};
+
+struct import {
+    struct session session;
+    const struct import_values *options;
+    struct settings_source source;
+    struct source_entry entry;
+    struct post_origin origin;
+    struct intake *intake;
+    struct intake_counts counts;
+    char name[NAME_MAX_BYTES + 1];
+    char path[4096];
+    int copy; /* of standard input; -1: none */
+};
+
+/* --- the source --- */
+
+static int name_it(struct import *import, const char *file, struct ear_error *err)
+{
+    const char *slash = strrchr(file, '/');
+    const char *start = slash == NULL ? file : slash + 1;
+    const char *dot = strrchr(start, '.');
+    size_t length = dot == NULL || dot == start ? strlen(start) : (size_t)(dot - start);
+
+    if (import->options->source != NULL) {
+        start = import->options->source;
+        length = strlen(start);
+    } else if (strcmp(file, "-") == 0) {
+        start = "stdin";
+        length = 5;
+    }
+    if (length == 0 || length > NAME_MAX_BYTES || memchr(start, '/', length) != NULL) {
+        return ear_fail(err, EAR_CONFIG,
+                        "'%.120s' cannot name a source; give one with --source, such as survey-1",
+                        start);
+    }
+    for (size_t i = 0; i < length; i++) {
+        /* As in a configuration's names: no blanks, no colon. */
+        const unsigned char byte = (unsigned char)start[i];
+
+        import->name[i] =
+            (char)(byte <= ' ' || byte == ':' || byte == '"' || byte == '\\' || byte == 127 ? '-'
+                                                                                            : byte);
+    }
+    import->name[length] = '\0';
+    return 0;
+}
+
+/* A pipe is copied to a file without a name: the reader reads pieces. */
+static int copy_input(struct import *import, struct ear_error *err)
+{
+    char bytes[65536];
+    ssize_t got = 0;
+
+    import->copy = open(import->session.settings->data_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (import->copy < 0) { /* a file system that has no such thing */
+        import->copy = memfd_create("earshot-import", MFD_CLOEXEC);
+    }
+    if (import->copy < 0) {
+        return ear_fail(err, EAR_FATAL, "%s: no temporary file can be made: %s",
+                        import->session.settings->data_dir, strerrordesc_np(errno));
+    }
+    while ((got = read(STDIN_FILENO, bytes, sizeof(bytes))) != 0) {
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0 || write(import->copy, bytes, (size_t)got) != got) {
+            return ear_fail(err, EAR_FATAL, "standard input could not be copied: %s",
+                            strerrordesc_np(errno));
+        }
+    }
+    (void)snprintf(import->path, sizeof(import->path), "/proc/self/fd/%d", import->copy);
+    return 0;
+}
+
+static int find_path(struct import *import, const char *file, struct ear_error *err)
+{
+    char *whole = NULL;
+
+    if (strcmp(file, "-") == 0) {
+        return copy_input(import, err);
+    }
+    whole = realpath(file, NULL);
+    if (whole == NULL || access(whole, R_OK) != 0) {
+        free(whole);
+        return ear_fail(err, EAR_CONFIG, "%s cannot be read: %s", file, strerrordesc_np(errno));
+    }
+    (void)snprintf(import->path, sizeof(import->path), "%s", whole);
+    free(whole);
+    return 0;
+}
+
+/* "text=Comment,created_at=Date": the pieces; a comma within a column's name is part of it unless
+ * what follows holds another '='. */
+static int write_map(struct json_writer *writer, const char *text, struct ear_error *err)
+{
+    while (*text != '\0') {
+        const char *equals = strchr(text, '=');
+        const char *next = equals == NULL ? NULL : strchr(equals + 1, '=');
+        const char *end = equals == NULL ? NULL : equals + strlen(equals);
+        char key[64];
+
+        if (equals == NULL || equals == text || (size_t)(equals - text) >= sizeof(key)) {
+            return ear_fail(err, EAR_CONFIG,
+                            "--map '%.100s': write FIELD=COLUMN, such as text=Comment", text);
+        }
+        for (const char *at = next; at != NULL && at > equals; at--) {
+            if (*at == ',') {
+                end = at;
+                break;
+            }
+        }
+        memcpy(key, text, (size_t)(equals - text));
+        key[equals - text] = '\0';
+        json_write_key(writer, key);
+        json_write_bytes(writer, equals + 1, (size_t)(end - equals - 1));
+        text = *end == ',' ? end + 1 : end;
+    }
+    return 0;
+}
+
+/* The source as a configuration would have it: JSON is YAML. */
+static const struct config_node *describe(struct import *import, struct ear_error *err)
+{
+    const struct import_values *options = import->options;
+    struct json_writer *writer = NULL;
+    const struct config_node *node = NULL;
+    const char *text = NULL;
+    size_t length = 0;
+
+    if (json_writer_new(&writer, DESCRIPTION_MAX, err) != 0) {
+        return NULL;
+    }
+    json_write_object(writer);
+    json_member_string(writer, "path", import->path);
+    json_member_string(writer, "delimiter", options->delimiter);
+    if (options->map.count > 0) {
+        json_write_key(writer, "map");
+        json_write_object(writer);
+        for (size_t i = 0; i < options->map.count; i++) {
+            if (write_map(writer, options->map.items[i], err) != 0) {
+                goto done;
+            }
+        }
+        json_write_object_end(writer);
+    }
+    json_write_object_end(writer);
+    text = json_writer_text(writer, &length, err);
+    if (text != NULL) {
+        node = config_read_text(import->session.settings->config, "import", text, err);
+    }
+
+done:
+    json_writer_free(writer);
+    return node;
+}
+
+static int check_words(const struct import *import, struct ear_error *err)
+{
+    const struct import_values *options = import->options;
+    const struct settings *settings = import->session.settings;
+    struct zone *zone = NULL;
+    bool known = options->about == NULL;
+
+    for (size_t i = 0; i < settings->brand_count; i++) {
+        known = known || strcmp(settings->brands[i].name, options->about) == 0;
+    }
+    if (!known) {
+        return ear_fail(err, EAR_CONFIG,
+                        "--about '%.100s' stands neither among brands nor competitors of the "
+                        "configuration; add it there, or leave it out",
+                        options->about);
+    }
+    if (options->zone != NULL) {
+        if (zone_open(&zone, options->zone, err) != 0) {
+            return -1;
+        }
+        zone_close(zone);
+    }
+    return 0;
+}
+
+/* The source and its reader's keys. An exit code; -1: err. */
+static int make_source(struct import *import, const char *file, struct ear_error *err)
+{
+    const struct import_values *options = import->options;
+    struct settings *settings = import->session.settings;
+
+    if (name_it(import, file, err) != 0 || check_words(import, err) != 0 ||
+        find_path(import, file, err) != 0) {
+        return -1;
+    }
+    import->source = (struct settings_source){
+        .name = import->name,
+        .use = "file",
+        .channel = options->channel,
+        .about = options->about,
+        .lang = options->lang,
+        .audience = "public",
+        .zone = options->zone,
+        .history_us = INT64_MAX,
+        .threshold_wish = -1,
+        .threshold_complaint = -1,
+        .threshold_praise = -1,
+    };
+    import->source.node = describe(import, err);
+    if (import->source.node == NULL) {
+        if (err->kind != EAR_NONE) {
+            return -1;
+        }
+        (void)settings_print_findings(settings, false);
+        return EXIT_CONFIG;
+    }
+    if (source_entry_init(&import->entry, settings, &import->source, source_reader_find, err) !=
+        0) {
+        return -1;
+    }
+    if (config_errors(settings->config) > 0) {
+        (void)settings_print_findings(settings, false);
+        return EXIT_CONFIG;
+    }
+    return post_origin_init(&import->origin, &import->source, import->entry.reader, err);
+}
+
+/* --- taking it in --- */
+
+static void add_counts(struct import *import)
+{
+    const struct intake_counts *counts = intake_counts(import->intake);
+
+    import->counts.fresh += counts->fresh;
+    import->counts.edited += counts->edited;
+    import->counts.deleted += counts->deleted;
+    import->counts.unchanged += counts->unchanged;
+    import->counts.rejected += counts->rejected;
+    import->counts.forgotten += counts->forgotten;
+}
+
+/* One step and its commit. 1: there is more. */
+static int step(struct import *import, void *state, struct ear_error *err)
+{
+    enum source_next next = SOURCE_DONE;
+    struct fetch_request request = {0};
+    bool any_status = false;
+    struct intake_counts before = import->counts;
+
+    if (intake_begin(import->intake, &import->origin, NULL, 0, clock_now_us(&import->session.clock),
+                     err) != 0) {
+        return -1;
+    }
+    if (import->entry.reader->step(state, NULL, intake_output(import->intake), &next, &request,
+                                   &any_status, err) != 0) {
+        intake_abort(import->intake);
+        return -1;
+    }
+    TESTPOINT("collect.after-step");
+    add_counts(import);
+    if (!intake_is_empty(import->intake) && intake_commit(import->intake, NULL, 0, err) != 0) {
+        import->counts = before;
+        return -1;
+    }
+    return next == SOURCE_MORE ? 1 : 0;
+}
+
+static int take_in(struct import *import, struct ear_error *err)
+{
+    const struct source_poll poll = {
+        .settings = import->session.settings,
+        .source = &import->source,
+        .config = import->entry.config,
+        .now_us = clock_now_us(&import->session.clock),
+    };
+    void *state = NULL;
+    int more = 1;
+
+    if (intake_new(&import->intake, import->session.stream, import->session.rules, NULL, err) !=
+            0 ||
+        import->entry.reader->begin(&state, &poll, err) != 0) {
+        return -1;
+    }
+    while (more == 1) {
+        if (command_stop_asked()) {
+            more = ear_fail(err, EAR_RETRY, "stopped; import the file again to take in the rest");
+        } else if (stream_fullness(import->session.stream) >= 0.9) {
+            more = ear_fail(err, EAR_RETRY,
+                            "the log is nearly full; run the other roles, or raise stream.size, "
+                            "and import the file again");
+        } else {
+            more = step(import, state, err);
+        }
+    }
+    import->entry.reader->end(state);
+    return more;
+}
+
+static int report(const struct import *import, bool as_json, struct ear_error *err)
+{
+    const struct intake_counts *counts = &import->counts;
+
+    if (as_json) {
+        return collect_print_counts(import->name, counts, 0, NULL, err);
+    }
+    (void)fprintf(stderr, "%s: %lld new, %lld edited, %lld unchanged, %lld rejected\n",
+                  import->name, (long long)counts->fresh, (long long)counts->edited,
+                  (long long)counts->unchanged, (long long)counts->rejected);
+    if (counts->rejected > 0) {
+        (void)fputs("`earshot rejects` says what could not be read\n", stderr);
+    }
+    return 0;
+}
+
+int collect_import(const struct command_call *call, struct ear_error *err)
+{
+    struct import import = {.options = call->options, .copy = -1};
+    int result = session_check(&import.session, call, err);
+
+    command_stop_on_signals();
+    if (result == EXIT_DONE) {
+        result = session_open(&import.session, "import", err);
+    }
+    if (result == EXIT_DONE) {
+        result = make_source(&import, call->arguments[0], err);
+    }
+    if (result == EXIT_DONE) {
+        result = take_in(&import, err);
+        if (result != 0) {
+            ear_error_context(err, "%s", call->arguments[0]);
+        }
+    }
+    if (result == EXIT_DONE) {
+        result = report(&import, call->output != OUTPUT_TABLE, err);
+    }
+    intake_free(import.intake);
+    source_entry_clear(&import.entry);
+    post_origin_clear(&import.origin);
+    session_close(&import.session);
+    if (import.copy >= 0) {
+        close(import.copy);
+    }
+    return result;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collectors/session.h"
+
+#include <unistd.h>
+
+#include "collectors/fetch/fetch.h"
+#include "collectors/post.h"
+#include "common/command/command.h"
+#include "common/config/config.h"
+#include "common/lockfile.h"
+#include "common/metrics.h"
+#include "common/settings/settings.h"
+#include "common/stream/stream.h"
+
+#define USER_AGENT "earshot/" EARSHOT_VERSION
+
+int session_check(struct session *session, const struct command_call *call, struct ear_error *err)
+{
+    *session = (struct session){.settings = call->settings, .clock = call->clock};
+    if (sources_init(&session->sources, session->settings, source_reader_find, err) != 0) {
+        return -1;
+    }
+    if (config_errors(session->settings->config) > 0) {
+        (void)settings_print_findings(session->settings, false);
+        return EXIT_CONFIG;
+    }
+    return EXIT_DONE;
+}
+
+static int open_fetch(struct session *session, struct ear_error *err)
+{
+    const struct fetch_config config = {
+        .allow = session->settings->network_allow,
+        .body_limit_bytes = INT64_C(16) * 1024 * 1024,
+        .total_timeout_us = CLOCK_MINUTE_US,
+        .slow_timeout_us = 30 * CLOCK_SECOND_US,
+        .concurrent = 100,
+        .host_concurrent = 4,
+        .host_rate_per_s = 10,
+        .user_agent = USER_AGENT,
+        .metrics = session->metrics,
+    };
+
+    return fetch_open(&session->fetch, &config, err);
+}
+
+int session_open(struct session *session, const char *lock, struct ear_error *err)
+{
+    char folder[4096];
+
+    settings_run_dir(session->settings, folder, sizeof(folder));
+    if (lockfile_open(&session->lock, folder, lock, err) != 0 ||
+        settings_open_stream(&session->stream, session->settings, false, err) != 0 ||
+        pseudonym_key_load(&session->key, session->settings->author_key_path, err) != 0 ||
+        metrics_new(&session->metrics, err) != 0 || open_fetch(session, err) != 0) {
+        return -1;
+    }
+    return post_rules_new(&session->rules, session->settings, &session->key, err);
+}
+
+int session_open_probe(struct session *session, struct ear_error *err)
+{
+    /* Reading the key would make one where none is. */
+    if (access(session->settings->author_key_path, R_OK) == 0 &&
+        pseudonym_key_load(&session->key, session->settings->author_key_path, err) != 0) {
+        return -1;
+    }
+    if (open_fetch(session, err) != 0) {
+        return -1;
+    }
+    return post_rules_new(&session->rules, session->settings, &session->key, err);
+}
+
+void session_close(struct session *session)
+{
+    post_rules_free(session->rules);
+    fetch_close(session->fetch);
+    metrics_free(session->metrics);
+    stream_close(session->stream);
+    lockfile_close(session->lock);
+    sources_clear(&session->sources);
+    *session = (struct session){0};
+}
