@@ -83,6 +83,7 @@ static int read_entries(struct feed *feed, struct ear_error *err)
     struct store_rows *rows = NULL;
     int there = 0;
 
+    feed->count = 0;
     feed->entries = calloc(ENTRIES_MAX, sizeof *feed->entries);
     if (feed->entries == NULL) {
         ear_fail_memory(err, "the trend feed");
