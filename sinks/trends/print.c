@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/instant.h"
 #include "sinks/trends/view_internal.h"
 
@@ -152,8 +153,9 @@ void print_foot(FILE *out, const struct view *view, const struct view_complete *
 
     print_day(since, sizeof since, view, view->since_us);
     print_day(until, sizeof until, view, view->until_us - 1);
-    fprintf(out, "\n%s to %s, as of %s. %s\n", since, until, instant_format(now, view->now_us),
-            rule);
+    instant_format(now, view->now_us - view->now_us % CLOCK_SECOND_US);
+    fprintf(out, "\n%s to %s, as of %s.\n%s%s", since, until, now, rule,
+            rule[0] == '\0' ? "" : "\n");
     if (complete->sources == 0) {
         return;
     }

@@ -334,8 +334,7 @@ static void print_table(const struct trends *trends, const struct view_complete 
         }
     }
     print_foot(stdout, trends->view, complete,
-               "A person counts once; copies and our own accounts are nobody. Below 10 posts no "
-               "percentage.");
+               "People count once; copies and our own accounts do not. No percentage below 10.");
 }
 
 static int print_trends(const struct trends *trends, const struct command_call *call,

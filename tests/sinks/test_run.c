@@ -117,8 +117,8 @@ static void a_sink_killed_at_any_point_ends_up_as_if_it_had_not_been(void **stat
 static void a_failing_disk_is_outlasted(void **state)
 {
     (void)state;
-    /* The 1st commit is of the opening, the 2nd of the rows, the 3rd of the roll-ups, the 4th of the
-     * feed, the 5th of the outbox. */
+    /* The 1st commit is of the opening, the 2nd of the rows, the 3rd of the roll-ups, the 4th of
+     * the feed, the 5th of the outbox. */
     for (int pass = 2; pass <= 5; pass++) {
         killed_at("sink.commit", pass, "kill");
         killed_at("sink.commit", pass, "enospc");
