@@ -116,13 +116,14 @@ static int append_decision(const struct command_call *call, const char *decision
     const char *id = call->arguments[0];
     struct stream *stream = NULL;
     char *value = NULL;
+    size_t length = 0;
     int found = 0;
     int result = -1;
 
     if (settings_open_stream(&stream, call->settings, false, err) != 0) {
         return -1;
     }
-    found = stream_lookup(stream, "insights", id, strlen(id), &value, NULL, err);
+    found = stream_lookup(stream, "insights", id, strlen(id), &value, &length, err);
     if (found >= 0) {
         result = publish_one(stream, "decisions", id, decision, now_us, err);
     }
