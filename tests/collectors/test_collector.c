@@ -721,6 +721,35 @@ static void the_schedule_is_kept_between_runs(void **state)
     assert_string_equal(tale_of(bench, "2"), "two");
 }
 
+/* A log that is nearly full: collecting pauses, and goes on when there is room. */
+static void a_full_log_pauses_the_collector(void **state)
+{
+    static const struct step steps[] = {{.items = {SAYS("1", "one")}}};
+    struct bench *bench = *state;
+    struct ear_error err = {0};
+    char *bulk = calloc(1, 60001);
+    struct collector_report report;
+    char key[32];
+
+    assert_non_null(bulk);
+    memset(bulk, 'x', 60000);
+    stream_close(bench->stream);
+    bench->stream = NULL;
+    remove_folder(bench->folder);
+    bench->settings->stream_size_bytes = INT64_C(8) << 20;
+    check(settings_open_stream(&bench->stream, bench->settings, false, &err), &err);
+    for (int i = 0; stream_fullness(bench->stream) < 0.9; i++) {
+        (void)snprintf(key, sizeof(key), "k%d", i);
+        put(bench, "decisions", key, bulk);
+    }
+    report = play(bench, steps, 1);
+    assert_int_equal(report.outcome, COLLECTOR_LATER);
+    assert_non_null(strstr(report.error, "log is nearly full"));
+    assert_int_equal(report.counts.fresh, 0);
+    assert_int_equal(count_of(bench, "posts"), 0);
+    free(bulk);
+}
+
 /* --- death at any point --- */
 
 static const struct step storm[] = {
@@ -863,6 +892,7 @@ int main(int argc, char **argv)
         CASE(a_cursor_that_is_not_understood_stops_the_source),
         CASE(an_unchanged_page_is_not_sent_again),
         CASE(the_schedule_is_kept_between_runs),
+        CASE(a_full_log_pauses_the_collector),
         CASE(a_death_at_any_point_loses_and_doubles_nothing),
         CASE(a_log_that_takes_nothing_loses_and_doubles_nothing),
     };
