@@ -148,7 +148,7 @@ static int begin_due(struct collector *collector, struct ear_error *err)
         if (is_to_begin(collector, listening, now_us)) {
             if (collector->under_way >= COLLECTOR_POLLS_MAX) {
                 collector->turn = (collector->turn + i) % collector->count;
-                collector->next_due_us = now_us;
+                collector->is_crowded = true; /* the next poll that ends makes room */
                 return 0;
             }
             if (poll_begin(collector, listening, err) != 0) {

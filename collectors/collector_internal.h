@@ -61,6 +61,8 @@ struct collector {
     int64_t next_due_us;                  /* of the idle ones; wall time */
     int64_t house_mono_us;                /* when the log was last kept */
     bool paused;
+    bool
+        is_crowded; /* COLLECTOR_POLLS_MAX are under way: others that are due wait for one to end */
 };
 
 int64_t collector_now_us(const struct collector *collector);

@@ -52,6 +52,10 @@ void poll_end(struct collector *collector, struct listening *listening)
     if (listening->phase == LISTENING_FETCHING || listening->phase == LISTENING_READY) {
         listening->phase = LISTENING_IDLE;
         collector->under_way--;
+        if (collector->is_crowded) {
+            collector->is_crowded = false;
+            collector->next_due_us = 0;
+        }
     }
     if (listening->standing.schedule.next_at_us < collector->next_due_us) {
         collector->next_due_us = listening->standing.schedule.next_at_us;
