@@ -93,6 +93,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """A client that was killed in mid-answer is what the storm is about."""
+
+
 class World:
     """The server, the file and the thread that changes them; stop it, and what was served stands still."""
 
@@ -102,8 +109,7 @@ class World:
         self.path = folder / "notes.ndjson"
         self.path.write_text("")
         self.rate, self.random = rate, random.Random(f"{seed}-world")
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.server.feeds = self.feeds
         self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, daemon=True).start()

@@ -75,7 +75,7 @@ class Run:
 def deaths(place):
     """How often the supervisor saw a role killed."""
     text = (place.folder / "run.log").read_text(errors="replace")
-    return len(re.findall(r"signal 9", text))
+    return len(re.findall(r"ended with code 137", text))
 
 
 def storm_round(place, world, build, dice, point):
