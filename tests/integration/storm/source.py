@@ -17,8 +17,7 @@ TEXTS = [
     "Velquora or Tandelo for {n} miles a week? Undecided.",
     "Please add a dark mode to the app, ticket {n}.",
 ]
-KEEP_S = 90.0    # an item stays in its feed at least so long: longer than any outage of the collector that the storm makes
-HIDE_S = 45.0    # only items younger than this are deleted, so that the feed still shows older ones when they go
+OLDEST = 3    # so many of a feed's oldest items are never deleted: while older ones are shown, what is missing is asked for
 
 
 class Item:
@@ -28,7 +27,7 @@ class Item:
 
 
 class Feed:
-    """One feed: newest first, at least KEEP_S deep."""
+    """One feed, newest first. It shows all it has: how long a collector may be kept from it is the storm's choice, not the feed's."""
 
     def __init__(self, name, seed):
         self.name, self.random = name, random.Random(seed)
@@ -40,8 +39,8 @@ class Feed:
     def turn(self, now):
         """Adds, edits or deletes one item."""
         with self.lock:
-            fresh = [i for i in self.items if not i.deleted and now - i.touched > 0.2 and now - i.created < KEEP_S * 0.8]
-            young = [i for i in fresh if now - i.created < HIDE_S and len(self.items) > 5]
+            fresh = [i for i in self.items if not i.deleted and now - i.touched > 0.2]
+            young = [i for i in fresh if i.number > OLDEST]
             dice = self.random.random()
             if dice < 0.08 and young:
                 item = self.random.choice(young)
@@ -55,9 +54,9 @@ class Feed:
                 self.items.append(item)
             return item
 
-    def rss(self, base, now):
+    def rss(self, base):
         with self.lock:
-            shown = [i for i in self.items if not i.deleted and now - i.created < KEEP_S][::-1] or [i for i in self.items if not i.deleted][-5:]
+            shown = [i for i in self.items if not i.deleted][::-1]
             entries = "".join(
                 f"<item><guid isPermaLink=\"false\">{self.name}-{i.number}</guid><link>{base}/{self.name}/{i.number}</link>"
                 f"<title>Note {i.number}</title><author>rider{i.number % 37}</author>"
@@ -75,7 +74,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if feed is None:
             return self.answer(404, "nothing here")
         if len(parts) == 1:
-            return self.answer(200, feed.rss(f"http://127.0.0.1:{self.server.server_port}", time.time()), "application/rss+xml")
+            return self.answer(200, feed.rss(f"http://127.0.0.1:{self.server.server_port}"), "application/rss+xml")
         with feed.lock:
             item = next((i for i in feed.items if str(i.number) == parts[1]), None)
             gone = item is None or item.deleted
