@@ -140,7 +140,9 @@ int facts_mark_post(struct apply *apply, int64_t day, int64_t row, struct ear_er
 EAR_MUST_CHECK
 int facts_flush(struct apply *apply, struct ear_error *err);
 
-/* copies.c */
+/* copies.c: what is nobody's copy and nobody copied is the rule; copies_near tells at once. */
+EAR_MUST_CHECK
+int copies_near(bool *out, struct apply *apply, const struct post *post, struct ear_error *err);
 EAR_MUST_CHECK
 int copies_is(bool *out, struct apply *apply, const struct post *post, const char *source,
               struct ear_error *err);

@@ -6,9 +6,32 @@
  * so every arrival, edit and removal settles the posts within the window after it.
  */
 #include "common/clock.h"
+#include "common/instant.h"
 #include "sinks/apply/apply_internal.h"
 
 #define COPY_WINDOW_US (30 * CLOCK_DAY_US)
+
+/* The stretch of the store's index that an instant lies in. */
+static struct store_value stretch(const struct apply *apply, int64_t at_us)
+{
+    return store_integer(zone_day(apply->config.zone, at_us) / 32);
+}
+
+int copies_near(bool *out, struct apply *apply, const struct post *post, struct ear_error *err)
+{
+    struct store_value values[] = {
+        store_integer(post->fold),
+        stretch(apply, post->created_us - COPY_WINDOW_US),
+        stretch(apply, post->created_us),
+        stretch(apply, post->created_us + COPY_WINDOW_US),
+    };
+    int64_t one = 0;
+
+    *out = false;
+    return post->fold == 0
+               ? 0
+               : store_ask_integer(&one, out, apply->store, QUERY_COPY_NEAR, values, 4, err);
+}
 
 int copies_is(bool *out, struct apply *apply, const struct post *post, const char *source,
               struct ear_error *err)
@@ -20,6 +43,8 @@ int copies_is(bool *out, struct apply *apply, const struct post *post, const cha
         store_text(source),
         store_text(post->author),
         store_integer(post->created_us - COPY_WINDOW_US),
+        stretch(apply, post->created_us - COPY_WINDOW_US),
+        stretch(apply, post->created_us),
     };
     int64_t one = 0;
 
@@ -27,7 +52,7 @@ int copies_is(bool *out, struct apply *apply, const struct post *post, const cha
     if (post->fold == 0) {
         return 0;
     }
-    return store_ask_integer(&one, out, apply->store, QUERY_COPY_EARLIER, values, 6, err);
+    return store_ask_integer(&one, out, apply->store, QUERY_COPY_EARLIER, values, 8, err);
 }
 
 /* Writes down who counts in the facts of posts that became copies, or are none any more. */
@@ -66,9 +91,11 @@ int copies_made(struct apply *apply, const struct post *post, const char *source
         store_text(source),
         store_text(post->author),
         store_integer(post->created_us + COPY_WINDOW_US),
+        stretch(apply, post->created_us),
+        stretch(apply, post->created_us + COPY_WINDOW_US),
     };
 
-    return post->fold == 0 ? 0 : settle(apply, QUERY_COPY_MADE, values, 6, err);
+    return post->fold == 0 ? 0 : settle(apply, QUERY_COPY_MADE, values, 8, err);
 }
 
 int copies_unmade(struct apply *apply, int64_t fold, int64_t created_us, struct ear_error *err)
@@ -78,7 +105,9 @@ int copies_unmade(struct apply *apply, int64_t fold, int64_t created_us, struct 
         store_integer(created_us),
         store_integer(created_us + COPY_WINDOW_US),
         store_integer(COPY_WINDOW_US),
+        stretch(apply, created_us),
+        stretch(apply, created_us + COPY_WINDOW_US),
     };
 
-    return fold == 0 ? 0 : settle(apply, QUERY_COPY_UNMADE, values, 4, err);
+    return fold == 0 ? 0 : settle(apply, QUERY_COPY_UNMADE, values, 6, err);
 }

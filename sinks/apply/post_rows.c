@@ -346,9 +346,11 @@ static int add_post(struct apply *apply, const struct post *post, struct ear_err
     struct store_value values[ROW_VALUES];
     const char *labels = labels_text(apply, &post->labels, err);
     int64_t row = 0;
+    bool near = false;
     bool copy = false;
 
-    if (labels == NULL || copies_is(&copy, apply, post, post->source, err) != 0) {
+    if (labels == NULL || copies_near(&near, apply, post, err) != 0 ||
+        (near && copies_is(&copy, apply, post, post->source, err) != 0)) {
         return -1;
     }
     row_values(values, post, post->source, "[]", labels, copy);
@@ -361,7 +363,7 @@ static int add_post(struct apply *apply, const struct post *post, struct ear_err
         apply->stats.ages_s[apply->stats.age_count++] =
             (double)(apply->now_us - post->created_us) / 1e6;
     }
-    return copies_made(apply, post, post->source, err);
+    return near ? copies_made(apply, post, post->source, err) : 0;
 }
 
 /* Says anew whose copy a replaced post is, and which are its copies. */

@@ -77,7 +77,12 @@ UPDATE insight SET copy = ?2 WHERE "row" = ?1;
 DELETE FROM insight WHERE "row" = ?1;
 
 -- name: insight_by_person
-SELECT "row", author FROM insight WHERE person = ?1;
+SELECT "row", author FROM insight
+WHERE day / 32 IN (
+    WITH RECURSIVE stretch (n) AS (
+        SELECT min(day / 32) FROM insight UNION ALL
+        SELECT n + 1 FROM stretch WHERE n < (SELECT max(day / 32) FROM insight))
+    SELECT n FROM stretch) AND person = ?1;
 
 -- Posts that the horizon has passed, oldest first: facts lie in order of days.
 -- name: insight_before_day
@@ -118,28 +123,33 @@ DELETE FROM gone WHERE hash = ?1;
 -- name: gone_expire
 DELETE FROM gone WHERE version < ?1;
 
+-- Does any post in these stretches of 32 days say the same? Mostly none does, and that is all.
+-- name: copy_near
+SELECT 1 FROM insight WHERE day / 32 IN (?2, ?3, ?4) AND fold = ?1 LIMIT 1;
+
 -- Did another author or source say the same (?1) in the time before (?6 to ?2)? ?3 the post's own
--- hash, ?4 its source, ?5 its author.
+-- hash, ?4 its source, ?5 its author; ?7 and ?8 the stretches of 32 days that the time lies in.
 -- name: copy_earlier
 SELECT 1 FROM insight
-WHERE fold = ?1 AND created_us BETWEEN ?6 AND ?2 AND (created_us, hash) < (?2, ?3)
-  AND (source <> ?4 OR author <> ?5)
+WHERE day / 32 IN (?7, ?8) AND fold = ?1 AND created_us BETWEEN ?6 AND ?2
+  AND (created_us, hash) < (?2, ?3) AND (source <> ?4 OR author <> ?5)
 LIMIT 1;
 
 -- Those that are copies now that a post (?3, at ?2, by ?5 from ?4) says the same before them.
 -- name: copy_made
 UPDATE insight SET copy = 1
-WHERE fold = ?1 AND created_us BETWEEN ?2 AND ?6 AND (created_us, hash) > (?2, ?3)
-  AND copy = 0 AND (source <> ?4 OR author <> ?5)
+WHERE day / 32 IN (?7, ?8) AND fold = ?1 AND created_us BETWEEN ?2 AND ?6
+  AND (created_us, hash) > (?2, ?3) AND copy = 0 AND (source <> ?4 OR author <> ?5)
 RETURNING "row", day, 0;
 
 -- Those that are none any more now that such a post no longer does; ?4 is the window.
 -- name: copy_unmade
 UPDATE insight SET copy = 0
-WHERE fold = ?1 AND created_us BETWEEN ?2 AND ?3 AND copy = 1
+WHERE day / 32 IN (?5, ?6) AND fold = ?1 AND created_us BETWEEN ?2 AND ?3 AND copy = 1
   AND NOT EXISTS (
     SELECT 1 FROM insight AS q
-    WHERE q.fold = insight.fold AND q.created_us BETWEEN insight.created_us - ?4 AND insight.created_us
+    WHERE q.day / 32 IN (insight.day / 32 - 1, insight.day / 32) AND q.fold = insight.fold
+      AND q.created_us BETWEEN insight.created_us - ?4 AND insight.created_us
       AND (q.created_us, q.hash) < (insight.created_us, insight.hash)
       AND (q.source <> insight.source OR q.author <> insight.author))
 RETURNING "row", day, person;

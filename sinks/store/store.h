@@ -65,6 +65,7 @@ struct store_config {
     QUERY(GONE_PUT, "gone_put")                                                                    \
     QUERY(GONE_CLEAR, "gone_clear")                                                                \
     QUERY(GONE_EXPIRE, "gone_expire")                                                              \
+    QUERY(COPY_NEAR, "copy_near")                                                                  \
     QUERY(COPY_EARLIER, "copy_earlier")                                                            \
     QUERY(COPY_MADE, "copy_made")                                                                  \
     QUERY(COPY_UNMADE, "copy_unmade")                                                              \
