@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "collectors/feed/feed.h"
+#include "collectors/file/file.h"
 
-const struct source_reader *const source_readers[] = {&feed_reader, NULL};
+const struct source_reader *const source_readers[] = {&feed_reader, &file_reader, NULL};
 
 const struct source_reader *source_reader_find(const char *name)
 {
