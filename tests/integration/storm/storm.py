@@ -87,12 +87,12 @@ def storm_round(place, world, build, dice, point):
     ends = time.monotonic() + ROUND_S
     try:
         while time.monotonic() < ends:
-            time.sleep(dice.uniform(0.05, 0.5) if not point else dice.uniform(0.5, 2.0))
+            time.sleep(dice.uniform(0.03, 0.3))
             if not run.alive():
                 run.log.close()
                 run = Run(place, build, environment)
                 continue
-            if point and dice.random() < 0.7:
+            if point and dice.random() < 0.5:
                 continue
             victim = run.victim(dice)
             try:
