@@ -74,7 +74,7 @@ def place():
 
 def words(text):
     """HTML or text to its words: what two renderings of one text have in common."""
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text or "")).split())
+    return " ".join(html.unescape(re.sub(r"</?[a-zA-Z][^>]*>", " ", text or "")).split())
 
 
 def main(*tests):
