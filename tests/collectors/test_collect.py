@@ -185,7 +185,7 @@ def main():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     failed = 0
     tests = (once_prints_a_line_for_each_source, once_says_by_its_code_what_failed, a_deadline_cuts, a_wrong_configuration_starts_nothing,
-             probe_shows_and_leaves_no_trace, one_collector_runs_and_ends_when_told)
+             probe_shows_and_leaves_no_trace, import_takes_a_table_once, one_collector_runs_and_ends_when_told)
     for test in tests:
         with tempfile.TemporaryDirectory(prefix="earshot-test-") as folder:
             try:
