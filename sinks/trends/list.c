@@ -71,34 +71,43 @@ static int compare_entries(const void *left, const void *right)
     return one->row > other->row ? -1 : one->row < other->row;
 }
 
-/* The ask in the customer's words, else the title, else how the text begins. */
-static char *title_of(struct list *list, const struct store_rows *rows, struct ear_error *err)
+/* Text in one line, cut; caller frees. */
+static char *one_line(const char *text, struct ear_error *err)
 {
-    size_t length = 0;
-    const char *body = store_get_text(rows, 17, &length);
-    const struct json_node *root = json_read(list->json, body, length, &json_limits_default, err);
-    const char *title = root == NULL ? NULL : json_string(json_pointer(root, "/insight/ask"), NULL);
     char *out = NULL;
     size_t size = 0;
-    FILE *stream = NULL;
+    FILE *stream = open_memstream(&out, &size);
 
-    if (root == NULL) {
-        return NULL;
-    }
-    if (title == NULL || title[0] == '\0') {
-        title = store_get_text(rows, 3, NULL);
-    }
-    if (title == NULL || title[0] == '\0') {
-        title = store_get_text(rows, 4, NULL);
-    }
-    stream = open_memstream(&out, &size);
     if (stream == NULL) {
         ear_fail_memory(err, "a title");
         return NULL;
     }
-    print_cut(stream, title == NULL ? "" : title, TITLE_POINTS);
+    print_cut(stream, text, TITLE_POINTS);
     fclose(stream);
     return out;
+}
+
+/* What a row is called: the ask in the customer's words; else the title; else how the text begins.
+ * A table has the text before the title: what was said, not under which heading. */
+static char *title_of(struct list *list, const struct store_rows *rows, bool said_first,
+                      struct ear_error *err)
+{
+    size_t length = 0;
+    const char *body = store_get_text(rows, 17, &length);
+    const struct json_node *root = json_read(list->json, body, length, &json_limits_default, err);
+    const char *choices[3] = {NULL, store_get_text(rows, said_first ? 4 : 3, NULL),
+                              store_get_text(rows, said_first ? 3 : 4, NULL)};
+
+    if (root == NULL) {
+        return NULL;
+    }
+    choices[0] = json_string(json_pointer(root, "/insight/ask"), NULL);
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
+        if (choices[i] != NULL && choices[i][0] != '\0') {
+            return one_line(choices[i], err);
+        }
+    }
+    return one_line("", err);
 }
 
 static void write_raw(struct json_writer *writer, const char *key, const char *json)
@@ -204,7 +213,7 @@ static int show_entry(struct list *list, const struct command_call *call, size_t
     }
     there = store_next(rows, err);
     if (there == 1) {
-        title = title_of(list, rows, err);
+        title = title_of(list, rows, call->output == OUTPUT_TABLE, err);
         there = title == NULL ? -1 : 1;
     }
     if (there == 1 && call->output == OUTPUT_JSON) {

@@ -68,6 +68,7 @@ static int open_store(struct view *view, const struct command_call *call, struct
     }
     config.url = setup.store_url;
     if (config_errors(call->settings->config) > 0) {
+        settings_print_findings(call->settings, false);
         result =
             ear_fail(err, EAR_CONFIG, "the configuration has mistakes; earshot check names them");
     } else if (store_missing(config.url)) {
