@@ -23,7 +23,7 @@ struct list {
     const char *label;     /* NULL: all */
     int64_t label_number;  /* WORD_ANY: all; WORD_UNSAID: nobody said it yet */
     struct entry *entries; /* [count] */
-    size_t count, room;
+    size_t count, room, copies;
     struct json *json;
     struct json_writer *writer;
 };
@@ -42,7 +42,11 @@ static int take_post(void *user, const struct view_post *post, struct ear_error 
 {
     struct list *list = user;
 
-    if (post->person == 0 || !has_label(list, post)) {
+    if (!has_label(list, post)) {
+        return 0;
+    }
+    if (post->person == 0) {
+        list->copies++;
         return 0;
     }
     if (list->count == list->room) {
@@ -257,13 +261,17 @@ static void head(struct list *list, const struct command_call *call,
 static void foot(const struct list *list, const struct command_call *call, size_t shown,
                  const struct view_complete *complete)
 {
+    char rule[96];
+
     if (call->output == OUTPUT_JSON) {
         fputs("]}\n", stdout);
     } else if (call->output == OUTPUT_TABLE) {
         if (shown < list->count) {
             printf("… and %zu more: --limit 0 shows all\n", list->count - shown);
         }
-        print_foot(stdout, list->view, complete, "Copies and our own accounts are left out.");
+        snprintf(rule, sizeof rule, "Left out: %zu %s, and our own accounts.", list->copies,
+                 list->copies == 1 ? "copy" : "copies");
+        print_foot(stdout, list->view, complete, rule);
     }
 }
 
