@@ -315,6 +315,14 @@ int features_next_sentence(const char *text, size_t length, size_t *at,
     return out->count > 0 ? 1 : 0;
 }
 
+void features_join(struct feature_sentence *into, const struct feature_sentence *next)
+{
+    for (size_t i = 0; i < next->count && into->count < FEATURES_SENTENCE_MAX; i++) {
+        into->tokens[into->count++] = next->tokens[i];
+    }
+    into->end = next->end;
+}
+
 uint32_t features_group(const struct feature_token *tokens, size_t size)
 {
     uint64_t hash = tokens[0].hash;

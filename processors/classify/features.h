@@ -39,6 +39,9 @@ EAR_MUST_CHECK
 int features_next_sentence(const char *text, size_t length, size_t *at,
                            struct feature_sentence *out, struct ear_error *err);
 
+/* Appends a sentence to the one before it, as far as FEATURES_SENTENCE_MAX allows. */
+void features_join(struct feature_sentence *into, const struct feature_sentence *next);
+
 /* The feature of the group of `size` (1..3) tokens that begins at tokens[0]. */
 uint32_t features_group(const struct feature_token *tokens, size_t size);
 

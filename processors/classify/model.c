@@ -28,7 +28,14 @@
 #include "processors/classify/classify.h"
 #include "processors/classify/features.h"
 
-enum { HEADER_SIZE = 64, HEAD_SIZE = 24, ROW_SIZE = 8, ALIGNMENT = 64, FORMAT_VERSION = 1 };
+enum {
+    HEADER_SIZE = 64,
+    HEAD_SIZE = 24,
+    ROW_SIZE = 8,
+    ALIGNMENT = 64,
+    FORMAT_VERSION = 1,
+    SHORT_SENTENCE = 4
+};
 
 struct head {
     float scale, bias, a, b, threshold;
@@ -215,37 +222,62 @@ static void judge_nothing(float scores[], struct classify_span spans[])
     }
 }
 
+/* One sentence's say: the highest counts for what is said, the sum (of a mean) for the tone. */
+static void judge_sentence(const struct classify_model *model,
+                           const struct feature_sentence *sentence, float scores[],
+                           struct classify_span spans[])
+{
+    int32_t sums[ROW_SIZE];
+    size_t count = sum_rows(model, sentence, sums);
+
+    for (size_t label = 0; label < CLASSIFY_LABELS; label++) {
+        float p = probability(&model->heads[label], sums[label], count);
+
+        if (label >= CLASSIFY_POSITIVE) {
+            scores[label] += p;
+        } else if (p > scores[label]) {
+            scores[label] = p;
+            spans[label] = (struct classify_span){sentence->start, sentence->end};
+        }
+    }
+}
+
 int classify_text(const struct classify_model *model, const char *text, size_t length,
                   float scores[], struct classify_span spans[], struct ear_error *err)
 {
-    struct feature_sentence sentence;
+    struct feature_sentence sentence = {.count = 0};
+    struct feature_sentence next;
     size_t at = 0;
     size_t sentences = 0;
     int found = 0;
 
     length = length < CLASSIFY_TEXT_MAX ? length : CLASSIFY_TEXT_MAX;
     judge_nothing(scores, spans);
-    while ((found = features_next_sentence(text, length, &at, &sentence, err)) == 1) {
-        int32_t sums[ROW_SIZE];
-        size_t count = sum_rows(model, &sentence, sums);
-
-        sentences++;
-        for (size_t label = 0; label < CLASSIFY_LABELS; label++) {
-            float p = probability(&model->heads[label], sums[label], count);
-
-            if (label >= CLASSIFY_POSITIVE) {
-                scores[label] += p;
-            } else if (p > scores[label]) {
-                scores[label] = p;
-                spans[label] = (struct classify_span){sentence.start, sentence.end};
-            }
+    while ((found = features_next_sentence(text, length, &at, &next, err)) == 1) {
+        /* "Done." and "Again!" say nothing by themselves: they join their neighbour. */
+        if (sentence.count > 0 &&
+            (sentence.count < SHORT_SENTENCE || next.count < SHORT_SENTENCE)) {
+            features_join(&sentence, &next);
+            continue;
         }
+        if (sentence.count > 0) {
+            judge_sentence(model, &sentence, scores, spans);
+            sentences++;
+        }
+        sentence = next;
+    }
+    if (found < 0) {
+        return -1;
+    }
+    if (sentence.count > 0) {
+        judge_sentence(model, &sentence, scores, spans);
+        sentences++;
     }
     for (size_t label = CLASSIFY_POSITIVE; label < CLASSIFY_LABELS && sentences > 0; label++) {
         scores[label] /= (float)sentences;
         spans[label] = (struct classify_span){0, (uint32_t)length};
     }
-    return found;
+    return 0;
 }
 
 int classify_texts(const struct classify_model *model, const char *const texts[], size_t count,
@@ -319,14 +351,18 @@ int classify_reasons(const struct classify_model *model, const char *text,
                      struct classify_span sentence, enum classify_label label,
                      struct classify_reason reasons[], struct ear_error *err)
 {
-    struct feature_sentence words;
+    struct feature_sentence words = {.count = 0};
+    struct feature_sentence next;
     int32_t sums[ROW_SIZE];
     size_t at = sentence.start;
     size_t count = 0;
     size_t features = 0;
-    int found = features_next_sentence(text, sentence.end, &at, &words, err);
+    int found = 0;
 
-    if (found <= 0) {
+    while ((found = features_next_sentence(text, sentence.end, &at, &next, err)) == 1) {
+        features_join(&words, &next);
+    }
+    if (found < 0 || words.count == 0) {
         return found;
     }
     features = sum_rows(model, &words, sums);

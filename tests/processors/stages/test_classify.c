@@ -13,7 +13,8 @@
 extern const struct ear_stage classify_stage;
 
 #define MODEL TESTS_DIR "/../processors/classify/model.bin"
-#define WISH "{\"source\":\"a\",\"text\":\"Got it. Please add an offline mode to the app!\"}"
+#define WISH                                                                                       \
+    "{\"source\":\"a\",\"text\":\"We got it today. Please add an offline mode to the app!\"}"
 
 static void a_wish_is_labelled_with_its_sentence(void **state)
 {
@@ -25,7 +26,7 @@ static void a_wish_is_labelled_with_its_sentence(void **state)
                      0);
     assert_string_equal(stage_kit_get(&kit, WISH, "insight.labels"), "[\"wish\"]");
     assert_string_equal(stage_kit_get(&kit, WISH, "insight.evidence"),
-                        "[{\"label\":\"wish\",\"start\":8,\"end\":46}]");
+                        "[{\"label\":\"wish\",\"start\":17,\"end\":55}]");
     assert_true(stage_kit_get(&kit, WISH, "insight.model")[0] == '"');
     stage_kit_close(&kit);
 }
