@@ -197,7 +197,10 @@ static bool retry_one(void *user, const struct stream_message *message)
         const struct json_node *root = json_read(work->json, message->value, message->value_length,
                                                  &json_limits_default, &why);
 
-        work->failed = reset_cursor(work, string_of(root, "source")) != 0;
+        /* The collector remembers what it has refused under the reject's own name. */
+        work->failed = reset_cursor(work, string_of(root, "source")) != 0 ||
+                       stream_publish(work->transaction, "seen", message->key, message->key_length,
+                                      NULL, 0, work->at_us, work->err) != 0;
         work->collect = true;
         work->done++;
     }
