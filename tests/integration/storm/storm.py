@@ -6,7 +6,7 @@ adding, editing and deleting; then compares the store with the list of what was 
     tests/storm [--kills 2000] [--minutes 10] [--seed N] [--build build/storm]
 
 Appends a line a round to the ledger (build/storm/ledger.ndjson: commit, seed, kills, result) and resumes: kills of one commit add up. Ends when the ledger
-holds the kills that were asked for, or after the minutes; exit 0 if no round of this commit found a fault."""
+holds the kills that were asked for, or after the minutes; exit 0 if no round of this commit found a fault. What a faulty round left lies in fault-SEED beside the ledger."""
 
 import argparse
 import collections
@@ -15,6 +15,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -212,7 +213,7 @@ def main():
             finally:
                 world.close()
             if faults:
-                (build / "storm-fault.log").write_bytes((place.folder / "run.log").read_bytes()[-200000:])
+                shutil.copytree(place.folder, build / f"fault-{seed}", dirs_exist_ok=True)
         entry = {"commit": commit, "seed": seed, "kills": total, "posts": posts, "modes": modes, "faults": faults, "at": time.strftime("%FT%TZ", time.gmtime())}
         with open(ledger, "a", encoding="utf-8") as out:
             out.write(json.dumps(entry) + "\n")
