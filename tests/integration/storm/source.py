@@ -17,6 +17,7 @@ TEXTS = [
     "Velquora or Tandelo for {n} miles a week? Undecided.",
     "Please add a dark mode to the app, ticket {n}.",
 ]
+FULL = 250    # items that a feed grows to: the reader remembers 300, beyond them it cannot tell what is gone
 OLDEST = 3    # so many of a feed's oldest items are never deleted: while older ones are shown, what is missing is asked for
 
 
@@ -29,8 +30,8 @@ class Item:
 class Feed:
     """One feed, newest first. It shows all it has: how long a collector may be kept from it is the storm's choice, not the feed's."""
 
-    def __init__(self, name, seed):
-        self.name, self.random = name, random.Random(seed)
+    def __init__(self, name, seed, full=1 << 30):
+        self.name, self.random, self.full = name, random.Random(seed), full
         self.items, self.lock, self.count = [], threading.Lock(), 0
 
     def text(self):
@@ -45,7 +46,7 @@ class Feed:
             if dice < 0.08 and young:
                 item = self.random.choice(young)
                 item.deleted = True
-            elif dice < 0.30 and fresh:
+            elif fresh and (dice < 0.30 or self.count >= self.full):
                 item = self.random.choice(fresh)
                 item.text, item.touched, item.edits = self.text() + " Edited.", now, item.edits + 1
             else:
@@ -103,7 +104,7 @@ class World:
     """The server, the file and the thread that changes them; stop it, and what was served stands still."""
 
     def __init__(self, folder, seed, rate):
-        self.feeds = {name: Feed(name, f"{seed}-{name}") for name in ("alpha", "beta", "gamma")}
+        self.feeds = {name: Feed(name, f"{seed}-{name}", FULL) for name in ("alpha", "beta", "gamma")}
         self.log = Feed("notes", f"{seed}-notes")
         self.path = folder / "notes.ndjson"
         self.path.write_text("")
