@@ -117,7 +117,8 @@ bool mark_wants_reading(struct file_mark *mark, const char *path, int64_t now_us
     }
     same_file = mark->inode == (int64_t)status.st_ino;
     if (same_file && mark->size == status.st_size && mark->changed_us == time_us(&status)) {
-        return mark->offset < mark->size; /* the rest was still being written */
+        /* Unless its last row was taken as it stood, the rest was still being written. */
+        return mark->offset < mark->size && mark->tail_offset < 0;
     }
     if (!same_file || status.st_size <= mark->size || !begins_the_same(mark, path)) {
         mark_reset(mark);

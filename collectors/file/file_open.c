@@ -20,7 +20,7 @@
 
 #include "common/text/text.h"
 
-enum { PIECE_SIZE = 256 * 1024, PIECE_MAX = 2 * FILE_ROW_MAX + 2 };
+enum { MARK_SIZE = 2, PIECE_SIZE = 256 * 1024, PIECE_MAX = 2 * FILE_ROW_MAX + 2 };
 
 struct file_open {
     int fd;
@@ -30,6 +30,7 @@ struct file_open {
     int64_t offset, line; /* of the next row */
     bool skipping;
     bool nothing; /* no header yet: nothing can be read */
+    char *block;  /* room for a mark, then the piece */
     char *raw;    /* [raw_length], a piece of the file */
     size_t raw_length;
     char *decoded;    /* the piece as UTF-8, where it is UTF-16 */
@@ -68,21 +69,16 @@ static void take(struct file_open *open, size_t size, size_t lines)
     open->line += (int64_t)lines;
 }
 
+/* The piece gets a mark of its own in front, so that text_decode looks for no other. */
 static int decode_piece(struct file_open *open, struct ear_error *err)
 {
-    const char *label = open->encoding == FILE_UTF16LE ? "utf-16le" : "utf-16be";
+    bool little = open->encoding == FILE_UTF16LE;
     bool repaired = false;
-    size_t length = open->raw_length & ~(size_t)1;
-    size_t mark = 0;
 
-    /* A mark within the file would be taken off by text_decode, but counts. */
-    while (length - mark >= 2 && (memcmp(open->raw + mark, "\xFF\xFE", 2) == 0 ||
-                                  memcmp(open->raw + mark, "\xFE\xFF", 2) == 0)) {
-        mark += 2;
-    }
-    open->offset += (int64_t)mark;
+    memcpy(open->block, little ? "\xFF\xFE" : "\xFE\xFF", MARK_SIZE);
     free(open->decoded);
-    open->decoded = text_decode(open->raw + mark, length - mark, label, &open->length, &repaired);
+    open->decoded = text_decode(open->block, MARK_SIZE + (open->raw_length & ~(size_t)1), NULL,
+                                &open->length, &repaired);
     open->text = open->decoded;
     return open->decoded != NULL ? 0 : ear_fail_memory(err, "a piece of a file");
 }
@@ -90,13 +86,15 @@ static int decode_piece(struct file_open *open, struct ear_error *err)
 /* Reads a piece of at most `size` bytes from where the next row begins. */
 static int fill(struct file_open *open, size_t size, struct ear_error *err)
 {
-    char *raw = realloc(open->raw, size + 1);
+    char *block = realloc(open->block, MARK_SIZE + size + 1);
+    char *raw = NULL;
     ssize_t got = 0;
 
-    if (raw == NULL) {
+    if (block == NULL) {
         return ear_fail_memory(err, "a piece of a file");
     }
-    open->raw = raw;
+    open->block = block;
+    open->raw = raw = block + MARK_SIZE;
     open->raw_length = 0;
     do {
         got = pread(open->fd, raw + open->raw_length, size - open->raw_length,
@@ -337,14 +335,12 @@ static int read_head(struct file_open *open, const char *path, const struct file
         return -1;
     }
     tell_encoding(open);
-    if (open->encoding >= FILE_UTF16LE) {
-        if (decode_piece(open, err) != 0) {
-            return -1;
-        }
-    } else if (open->length >= 3 && memcmp(open->text, "\xEF\xBB\xBF", 3) == 0) {
-        open->at = 3;
-        open->offset = 3;
-        open->encoding = FILE_UTF8;
+    if (open->encoding >= FILE_UTF16LE && decode_piece(open, err) != 0) {
+        return -1;
+    }
+    if (open->length >= 3 && memcmp(open->text, "\xEF\xBB\xBF", 3) == 0) {
+        take(open, 3, 0); /* its mark */
+        open->encoding = open->encoding == FILE_LEGACY ? FILE_UTF8 : open->encoding;
     }
     open->text += open->at; /* the head is told from behind its mark */
     open->length -= open->at;
@@ -396,7 +392,7 @@ void open_close(struct file_open *open)
         if (open->fd >= 0) {
             close(open->fd);
         }
-        free(open->raw);
+        free(open->block);
         free(open->decoded);
         free(open->fixed);
         csv_clear(&open->cells);

@@ -154,8 +154,8 @@ static char *from_windows_1252(const char *bytes, size_t length, size_t *out_len
 
 /* No encoding of the list needs more than three bytes of UTF-8 for one of its own, or four for two.
  */
-static char *by_iconv(iconv_t converter, const char *bytes, size_t length, size_t *out_length,
-                      bool *repaired)
+static char *by_iconv(iconv_t converter, size_t unit, const char *bytes, size_t length,
+                      size_t *out_length, bool *repaired)
 {
     size_t size = length * 3 + 16;
     char *out = malloc(size);
@@ -175,8 +175,8 @@ static char *by_iconv(iconv_t converter, const char *bytes, size_t length, size_
         memcpy(out_at, "\xEF\xBF\xBD", 3);
         out_at += 3;
         room -= 3;
-        in_at++;
-        left--;
+        in_at += left < unit ? left : unit;
+        left -= left < unit ? left : unit;
         *repaired = true;
     }
     *out_length = (size_t)(out_at - out);
@@ -196,7 +196,8 @@ static char *convert(const struct encoding *encoding, const char *bytes, size_t 
         return text_valid(bytes, length) ? text_repair(bytes, length, out_length, repaired)
                                          : from_windows_1252(bytes, length, out_length, repaired);
     }
-    out = by_iconv(converter, bytes, length, &size, repaired);
+    out = by_iconv(converter, strncmp(encoding->name, "UTF-16", 6) == 0 ? 2 : 1, bytes, length,
+                   &size, repaired);
     iconv_close(converter);
     if (out != NULL) {
         mended = text_repair(out, size, out_length, repaired); /* NULs, and the NUL at the end */

@@ -223,6 +223,7 @@ static void bytes_are_decoded_by_mark_label_and_guess(void **state)
          6, "utf-8", "a\xE2\x82\xAC", false},
         {"\xFE\xFF\0a", 4, NULL, "a", false},
         {"a\0b\0", 4, "utf-16", "ab", false},
+        {"\x3D\xD8\0\0b\0c", 7, "utf-16", BAD BAD "b" BAD, true},
         {"\x93\xFA\x96{", 4, "Shift_JIS", "\xE6\x97\xA5\xE6\x9C\xAC", false},
         {"\xC4\xE3", 2, " \"GB2312\" ", "\xE4\xBD\xA0", false},
         {"a\xE9z", 3, "utf-8", "a" BAD "z", true},
