@@ -27,7 +27,7 @@ struct probe_values {
 };
 
 struct import_values {
-    const char *source, *channel, *about, *lang, *zone, *delimiter;
+    const char *source, *channel, *about, *lang, *zone, *delimiter, *scale;
     struct ear_strings map; /* "text=Comment" */
 };
 

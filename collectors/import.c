@@ -42,6 +42,8 @@ const struct ear_option collect_import_options[] = {
      "the time zone of times without one", NULL},
     {"delimiter", EAR_STRING, offsetof(struct import_values, delimiter), NULL,
      "between cells; found out by itself", NULL},
+    {"scale", EAR_STRING, offsetof(struct import_values, scale), NULL,
+     "the best rating there is, such as 5 or 10 (else ratings are 0 to 1)", NULL},
     {0},
 };
 
@@ -179,6 +181,7 @@ static const struct config_node *describe(struct import *import, struct ear_erro
     json_write_object(writer);
     json_member_string(writer, "path", import->path);
     json_member_string(writer, "delimiter", options->delimiter);
+    json_member_string(writer, "scale", options->scale);
     if (options->map.count > 0) {
         json_write_key(writer, "map");
         json_write_object(writer);

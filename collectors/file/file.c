@@ -265,6 +265,9 @@ static const char *name_of(const struct file_state *state, const char *path)
     const char *base = state->poll->settings->base_dir;
     size_t length = base != NULL ? strlen(base) : 0;
 
+    if (strncmp(path, "/proc/self/fd/", 14) == 0) {
+        return "stdin"; /* what `import -` hands over */
+    }
     return length > 0 && strncmp(path, base, length) == 0 && path[length] == '/' ? path + length + 1
                                                                                  : path;
 }

@@ -182,6 +182,8 @@ const struct ear_option import_options[] = {
      NULL},
     {"delimiter", EAR_STRING, offsetof(struct import_values, delimiter), NULL,
      "between columns (else found out)", NULL},
+    {"scale", EAR_STRING, offsetof(struct import_values, scale), NULL,
+     "the best rating there is, such as 5 or 10 (else ratings are 0 to 1)", NULL},
     {"no-wait", EAR_BOOLEAN, offsetof(struct import_values, no_wait), "false",
      "return at once, before it has reached the store", NULL},
     {NULL, EAR_STRING, 0, NULL, NULL, NULL},
@@ -212,6 +214,7 @@ int command_import(const struct command_call *call, struct ear_error *err)
     hand_on(&launch, "--zone", options->zone);
     hand_on(&launch, "--lang", options->lang);
     hand_on(&launch, "--delimiter", options->delimiter);
+    hand_on(&launch, "--scale", options->scale);
     for (size_t i = 0; i < options->map.count; i++) {
         hand_on(&launch, "--map", options->map.items[i]);
     }

@@ -114,7 +114,7 @@ struct label_values {
 
 struct import_values {
     bool no_wait;
-    const char *source, *channel, *about, *zone, *lang, *delimiter;
+    const char *source, *channel, *about, *zone, *lang, *delimiter, *scale;
     struct ear_strings map;
 };
 
