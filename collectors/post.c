@@ -126,11 +126,14 @@ static const char *record_host(const struct post *post)
     return post->record->host == NULL ? post->origin->host : post->record->host;
 }
 
+/* U+FFFD stands for what was not UTF-8, a NUL or half a character: two ids that differ there only
+ * would become one post. */
 static bool is_good_id(const char *id)
 {
     const size_t length = id == NULL ? 0 : strlen(id);
 
-    if (length == 0 || length > POST_ID_MAX || !text_valid(id, length)) {
+    if (length == 0 || length > POST_ID_MAX || !text_valid(id, length) ||
+        strstr(id, "\xEF\xBF\xBD") != NULL) {
         return false;
     }
     for (size_t i = 0; i < length; i++) {

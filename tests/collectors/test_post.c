@@ -206,7 +206,7 @@ static void a_host_is_lower_case_without_its_default_port(void **state)
 
 static void what_is_no_id_is_rejected(void **state)
 {
-    static const char *const ids[] = {"", "a\nb", "a\x01", "\xff\xfe", "a\x7f"};
+    static const char *const ids[] = {"", "a\nb", "a\x01", "\xff\xfe", "a\x7f", "a\xEF\xBF\xBD"};
     struct bench *bench = *state;
     static char too_long[3000];
 
