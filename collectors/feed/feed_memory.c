@@ -397,9 +397,9 @@ static bool page_has(const struct feed_page *page, const char *guid)
 }
 
 /* Whether the page shows something older than the item at `index`: by time, else by what stood
- * behind it when it was there. */
+ * behind it when it was there. there[item_count]: which items the page shows. */
 static bool shows_older(const struct feed_memory *memory, size_t index,
-                        const struct feed_page *page)
+                        const struct feed_page *page, const bool there[])
 {
     bool timed = false;
 
@@ -414,7 +414,7 @@ static bool shows_older(const struct feed_memory *memory, size_t index,
         return false;
     }
     for (size_t i = index + 1; i < memory->item_count; i++) {
-        if (!memory->items[i].missing && page_has(page, memory->items[i].guid)) {
+        if (!memory->items[i].missing && there[i]) {
             return true;
         }
     }
@@ -437,6 +437,7 @@ int memory_note_items(struct feed_memory *memory, const struct feed_page *page,
 {
     int result = -1;
     size_t count = 0;
+    bool there[FEED_ITEMS_MAX] = {false};
     bool missing[FEED_ITEMS_MAX] = {false};
     struct feed_item *items = calloc(FEED_ITEMS_MAX, sizeof *items);
 
@@ -444,7 +445,10 @@ int memory_note_items(struct feed_memory *memory, const struct feed_page *page,
         return ear_fail_memory(err, "a feed");
     }
     for (size_t i = 0; i < memory->item_count; i++) {
-        missing[i] = !page_has(page, memory->items[i].guid) && shows_older(memory, i, page);
+        there[i] = page_has(page, memory->items[i].guid); /* once: a page may be long */
+    }
+    for (size_t i = 0; i < memory->item_count; i++) {
+        missing[i] = !there[i] && shows_older(memory, i, page, there);
     }
     for (size_t i = 0; i < memory->item_count && count < MISSING_MAX; i++) {
         if (missing[i]) {
