@@ -103,14 +103,14 @@ static bool bury(void *user, const struct stream_message *message)
     if (message->value == NULL || !is_of(subject, message)) {
         return true;
     }
-    if (*subject->count >= IDS_MAX ||
-        stream_publish(subject->transaction, subject->topic, message->key, message->key_length,
-                       NULL, 0, subject->at_us, subject->err) != 0) {
-        subject->failed = true;
-        return false;
-    }
-    (*subject->count)++;
-    return true;
+    subject->failed =
+        *subject->count >= IDS_MAX
+            ? ear_fail(subject->err, EAR_REJECT, "%s: more than %d messages in '%s' are of it",
+                       subject->id, IDS_MAX, subject->topic) != 0
+            : stream_publish(subject->transaction, subject->topic, message->key,
+                             message->key_length, NULL, 0, subject->at_us, subject->err) != 0;
+    *subject->count += subject->failed ? 0 : 1;
+    return !subject->failed;
 }
 
 /* A reject of a post names it as item; a collector's also holds bytes of it. */
