@@ -130,10 +130,15 @@ int runner_carry_range(struct runner *runner, size_t first, size_t count, struct
     runner->failed_in_stage = false;
     take_results(runner, first, count);
     TESTPOINT("process.after-stage");
+    /* First what may be refused on behalf of a whole item: one that is rejected has no output. */
+    if (runner_publish_elsewhere(runner, elsewhere, err) != 0) {
+        runner->failed_in_stage = err->kind == EAR_REJECT;
+        return -1;
+    }
     for (size_t i = first; i < first + count; i++) {
         if (runner_publish_item(runner, &runner->items[i], err) != 0) {
             return -1;
         }
     }
-    return runner_publish_elsewhere(runner, elsewhere, err);
+    return 0;
 }

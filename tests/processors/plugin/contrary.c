@@ -9,6 +9,7 @@
  *   twice                publishes a message twice, which a stage must not
  *   more                 passes, and publishes two messages more to the topic `more`
  *   huge                 makes a message bigger than a topic takes
+ *   hoard                the same, for the topic `more` alone
  *   hang                 never comes back
  */
 #include <stdio.h>
@@ -82,8 +83,11 @@ static int judge(const struct contrary *config, struct ear_message *post, struct
     if (begins(text, "twice") && ear_publish(out, post, err) != 0) {
         return -1;
     }
-    if (begins(text, "huge") && grow(post, err) != 0) {
+    if ((begins(text, "huge") || begins(text, "hoard")) && grow(post, err) != 0) {
         return -1;
+    }
+    if (begins(text, "hoard")) {
+        return out->host->publish(out, post, config->more, err);
     }
     if (begins(text, "more") && (out->host->publish(out, post, config->more, err) != 0 ||
                                  out->host->publish(out, post, config->more, err) != 0)) {

@@ -191,6 +191,21 @@ static void more_messages_go_to_another_topic(void **state)
     assert_holds(kit, "decisions", "\"id\":\"test:a:1#2\"", 1);
 }
 
+static void more_than_another_topic_takes_is_a_reject(void **state)
+{
+    struct runner_kit *kit = *state;
+
+    for (int i = 0; i < 9; i++) {
+        runner_kit_post(kit, i, V1, i == 4 ? "hoard" : "pass");
+    }
+    runner_kit_drain(kit);
+    assert_int_equal(runner_kit_each(kit, "insights", NULL, NULL), 8);
+    assert_int_equal(runner_kit_each(kit, "decisions", NULL, NULL), 0);
+    assert_int_equal(runner_kit_each(kit, "rejects", NULL, NULL), 1);
+    assert_holds(kit, "rejects",
+                 "\"item\":\"test:a:4\",\"stage\":\"contrary\",\"code\":\"too_large\"", 1);
+}
+
 static void the_audit_says_what_went_where(void **state)
 {
     struct runner_kit *kit = *state;
@@ -326,6 +341,7 @@ int main(void)
         TEST(poison_is_rejected_on_the_third_try_and_nothing_else),
         TEST(what_all_of_them_need_is_waited_for),
         TEST(more_messages_go_to_another_topic),
+        TEST(more_than_another_topic_takes_is_a_reject),
         TEST(the_audit_says_what_went_where),
         cmocka_unit_test(a_kill_at_any_point_loses_and_doubles_nothing),
     };
