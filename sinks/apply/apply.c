@@ -248,7 +248,8 @@ static int apply_one(struct apply *apply, const struct stream_message *message,
     return ear_fail(err, EAR_FATAL, "topic '%s' is none of the store's", message->topic);
 }
 
-/* The source that a message names, as far as it can be read. */
+/* The source that a message names, as far as it can be read; one that is too long to be a name
+ * would be too long for the reject as well. */
 static const char *source_of(struct apply *apply, const struct stream_message *message)
 {
     struct ear_error err = {0};
@@ -259,7 +260,7 @@ static const char *source_of(struct apply *apply, const struct stream_message *m
         read = message_read(apply->arena, message->value, message->value_length, &err);
     }
     source = read == NULL ? NULL : message_string(read, "source", NULL);
-    return source == NULL ? "" : source;
+    return source == NULL || strlen(source) > POST_NAME_MAX ? "" : source;
 }
 
 /* One message inside its savepoint: refused, it is undone and set aside. */

@@ -13,7 +13,7 @@
 #include "common/hash.h"
 #include "common/instant.h"
 
-enum { VALUE_SIZE = 16384 };
+enum { VALUE_SIZE = 80 * 1024 };
 
 static const char *const topics[] = {"insights", "decisions", "forgotten", "cursors"};
 

@@ -375,6 +375,7 @@ static void beyond_the_horizon_posts_are_frozen_and_roll_ups_stay(void **state)
 
 static void a_row_that_is_refused_is_rejected_alone(void **state)
 {
+    static char long_source[70 * 1000];
     struct tape tape = {0};
     struct shelf shelf = {0};
     struct apply_stats stats;
@@ -386,15 +387,17 @@ static void a_row_that_is_refused_is_rejected_alone(void **state)
     tape_post(&tape, "f:h:bad", -7, "m", "s", "a", "no version of ours", HOUR, WISH);
     tape_add(&tape, "insights", "f:h:x", "{\"id\":");
     tape_add(&tape, "insights", "f:h:y", "{\"id\":\"f:h:y\"}");
+    snprintf(long_source, sizeof long_source, "{\"id\":\"f:h:z\",\"source\":\"%0*d\"}", 69000, 0);
+    tape_add(&tape, "insights", "f:h:z", "%s", long_source);
     tape_post(&tape, "f:h:2", 1, "m", "s", "a", "two", HOUR, WISH);
     stats = shelf_apply_all(&shelf, &tape, 10);
-    assert_int_equal(stats.rejected, 3);
+    assert_int_equal(stats.rejected, 4);
     assert_int_equal(stats.posts, 2);
     assert_text(&shelf, "f:h:1", "one");
     assert_text(&shelf, "f:h:2", "two");
     assert_text(&shelf, "f:h:bad", NULL);
-    assert_int_equal(shelf_number(&shelf, QUERY_OUTBOX_COUNT), 3);
-    assert_int_equal(shelf_counter(&shelf, "rejected"), 3);
+    assert_int_equal(shelf_number(&shelf, QUERY_OUTBOX_COUNT), 4);
+    assert_int_equal(shelf_counter(&shelf, "rejected"), 4);
     {
         struct ear_error err = {0};
         struct store_value values[] = {store_integer(0), store_integer(10)};
