@@ -174,13 +174,14 @@ static void tell_format(struct file_open *open, const char *path, const struct f
     static const char *const csv[] = {".csv", ".txt", ".tsv", ".tab", NULL};
     static const char *const tsv[] = {".tsv", ".tab", NULL};
     int delimiter = delimiter_of(config->delimiter);
-    size_t blanks = strspn(open->text, " \t\r\n");
+    size_t blanks = open->text != NULL ? strspn(open->text, " \t\r\n") : 0;
     bool automatic = strcmp(config->format, "auto") == 0;
 
     open->format = FILE_CSV;
     if (strcmp(config->format, "ndjson") == 0 ||
         (automatic &&
-         (has_ending(path, ndjson) || (!has_ending(path, csv) && open->text[blanks] == '{')))) {
+         (has_ending(path, ndjson) ||
+          (!has_ending(path, csv) && blanks < open->length && open->text[blanks] == '{')))) {
         open->format = FILE_NDJSON;
     }
     if (delimiter > 0) {
