@@ -174,7 +174,7 @@ static void tell_format(struct file_open *open, const char *path, const struct f
     static const char *const csv[] = {".csv", ".txt", ".tsv", ".tab", NULL};
     static const char *const tsv[] = {".tsv", ".tab", NULL};
     int delimiter = delimiter_of(config->delimiter);
-    size_t blanks = open->text != NULL ? strspn(open->text, " \t\r\n") : 0;
+    size_t blanks = strspn(open->text, " \t\r\n");
     bool automatic = strcmp(config->format, "auto") == 0;
 
     open->format = FILE_CSV;
@@ -338,6 +338,9 @@ static int read_head(struct file_open *open, const char *path, const struct file
     tell_encoding(open);
     if (open->encoding >= FILE_UTF16LE && decode_piece(open, err) != 0) {
         return -1;
+    }
+    if (open->text == NULL) {
+        return ear_fail_memory(err, "a piece of a file"); /* cannot be: it was filled */
     }
     if (open->length >= 3 && memcmp(open->text, "\xEF\xBB\xBF", 3) == 0) {
         take(open, 3, 0); /* its mark */
