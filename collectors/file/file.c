@@ -10,6 +10,8 @@
 #include "collectors/file/file.h"
 #include "collectors/file/file_internal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -221,6 +223,37 @@ static bool is_folder(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+/* Where nothing was found: that is no answer when the folder that was to be looked into may not be
+ * read, or when a plain name names nothing. */
+static int explain_nothing(const struct file_state *state, struct ear_error *err)
+{
+    const char *base = state->poll->settings->base_dir;
+    const char *path = state->config->path;
+    size_t length = strcspn(path, "*?[");
+    bool plain = path[length] == '\0';
+    char *folder = NULL;
+    int result = 0;
+
+    while (!plain && length > 0 && path[length - 1] != '/') {
+        length--;
+    }
+    if (asprintf(&folder, "%s/%.*s", path[0] != '/' && base != NULL ? base : "", (int)length,
+                 path) < 0) {
+        return ear_fail_memory(err, "a file source");
+    }
+    if (faccessat(AT_FDCWD, folder, R_OK | X_OK, AT_EACCESS) != 0 && errno == EACCES) {
+        result = ear_fail(err, EAR_RETRY,
+                          "the folder of '%.300s' may not be read: permission denied; let the user "
+                          "that runs this read it",
+                          path);
+    } else if (plain && !is_folder(folder)) {
+        result = ear_fail(err, EAR_RETRY, "there is no file '%.300s'; mend 'path', or put it there",
+                          path);
+    }
+    free(folder);
+    return result;
+}
+
 /* Matches the pattern; a folder stands for the files in it. */
 static int match(struct file_state *state, const char *pattern, struct ear_error *err)
 {
@@ -244,11 +277,7 @@ static int match(struct file_state *state, const char *pattern, struct ear_error
     }
     if (got == GLOB_NOMATCH) {
         state->found.gl_pathc = 0;
-        if (strpbrk(state->config->path, "*?[") == NULL && !is_folder(pattern)) {
-            return ear_fail(err, EAR_RETRY,
-                            "there is no file '%.300s'; mend 'path', or put it there",
-                            state->config->path);
-        }
+        return explain_nothing(state, err);
     }
     if (state->found.gl_pathc > FILE_FILES_MAX) {
         return ear_fail(err, EAR_CONFIG,

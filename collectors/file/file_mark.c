@@ -23,9 +23,16 @@ void mark_reset(struct file_mark *mark)
     *mark = (struct file_mark){.path = path, .present = present, .line = 1, .tail_offset = -1};
 }
 
-static int64_t time_us(const struct stat *status)
+static int64_t time_us(const struct timespec *time)
 {
-    return (int64_t)status->st_mtim.tv_sec * 1000000 + status->st_mtim.tv_nsec / 1000;
+    return (int64_t)time->tv_sec * 1000000 + time->tv_nsec / 1000;
+}
+
+/* When the file changed. One that was given up may become readable by a change of its mode, which
+ * its own time does not tell. */
+static int64_t change_us(const struct file_mark *mark, const struct stat *status)
+{
+    return time_us(mark->head_length < 0 ? &status->st_ctim : &status->st_mtim);
 }
 
 /* A hash of `length` bytes at `offset`; false: they are not there. */
@@ -62,8 +69,8 @@ int mark_note(struct file_mark *mark, int fd, struct ear_error *err)
     }
     mark->inode = (int64_t)status.st_ino;
     mark->size = status.st_size;
-    mark->changed_us = time_us(&status);
     mark->head_length = mark->offset < FILE_MARK_MAX ? mark->offset : FILE_MARK_MAX;
+    mark->changed_us = change_us(mark, &status);
     if (!hash_part(&mark->head, fd, 0, mark->head_length) ||
         !hash_part(&mark->before, fd, mark->offset - before, before)) {
         mark->inode = 0; /* it shrinks while it is read: from its beginning next time */
@@ -79,8 +86,8 @@ void mark_give_up(struct file_mark *mark, const char *path)
         mark_reset(mark);
         mark->inode = (int64_t)status.st_ino;
         mark->size = mark->offset = status.st_size;
-        mark->changed_us = time_us(&status);
         mark->head_length = -1; /* any change: from its beginning */
+        mark->changed_us = change_us(mark, &status);
     }
 }
 
@@ -110,13 +117,13 @@ bool mark_wants_reading(struct file_mark *mark, const char *path, int64_t now_us
     if (stat(path, &status) != 0 || !S_ISREG(status.st_mode)) {
         return false;
     }
-    *settled = llabs(now_us - time_us(&status)) > SETTLED_US;
+    *settled = llabs(now_us - time_us(&status.st_mtim)) > SETTLED_US;
     if (mark->inode == 0) {
         mark_reset(mark);
         return true;
     }
     same_file = mark->inode == (int64_t)status.st_ino;
-    if (same_file && mark->size == status.st_size && mark->changed_us == time_us(&status)) {
+    if (same_file && mark->size == status.st_size && mark->changed_us == change_us(mark, &status)) {
         /* Unless its last row was taken as it stood, the rest was still being written. */
         return mark->offset < mark->size && mark->tail_offset < 0;
     }

@@ -481,6 +481,67 @@ static void a_missing_file_is_waited_for(void **state)
                         "there is no file 'nowhere.csv'; mend 'path', or put it there");
 }
 
+/* A poll by somebody whom permissions bind: by nobody, where the tests are run as root. */
+static int poll_bound(struct world *world)
+{
+    bool root = geteuid() == 0;
+    int result = -1;
+
+    if (root) {
+        assert_int_equal(seteuid(65534), 0);
+    }
+    result = poll_run(&world->poll);
+    if (root) {
+        assert_int_equal(seteuid(0), 0);
+    }
+    return result;
+}
+
+static void set_mode(const struct world *world, const char *name, mode_t mode)
+{
+    char path[160];
+
+    snprintf(path, sizeof path, "%s/%s", world->folder, name);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static void what_may_not_be_read_is_told_and_read_once_it_may(void **state)
+{
+    struct world *world = *state;
+
+    set_mode(world, ".", 0755);
+    write_file(world, "a.csv", "id,text\n1,a\n");
+    write_file(world, "b.csv", "id,text\n2,b\n");
+    set_mode(world, "b.csv", 0);
+    set_source(world, "{path: '*.csv'}");
+    assert_int_equal(poll_bound(world), 0);
+    assert_said(world, "post 1|-|-|a|-|-|-|-|-");
+    assert_int_equal(world->poll.rejects, 1);
+    assert_int_equal(poll_bound(world), 0);
+    assert_int_equal(world->poll.rejects, 0);
+    set_mode(world, "b.csv", 0644);
+    assert_int_equal(poll_bound(world), 0);
+    assert_said(world, "post 2|-|-|b|-|-|-|-|-");
+}
+
+static void a_folder_that_may_not_be_read_is_told(void **state)
+{
+    static const char *const paths[] = {"{path: '*.csv'}", "{path: '.'}", "{path: a.csv}"};
+    struct world *world = *state;
+
+    write_file(world, "a.csv", "id,text\n1,a\n");
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        set_source(world, paths[i]);
+        set_mode(world, ".", 0);
+        assert_int_equal(poll_bound(world), -1);
+        set_mode(world, ".", 0755);
+        assert_int_equal(world->poll.err.kind, EAR_RETRY);
+        assert_non_null(strstr(world->poll.err.message, "permission denied"));
+        assert_int_equal(poll_bound(world), 0);
+        assert_said(world, "post 1|-|-|a|-|-|-|-|-");
+    }
+}
+
 static void a_change_of_the_map_reads_all_again(void **state)
 {
     struct world *world = *state;
@@ -627,6 +688,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_may_be_called_like_a_pattern, open_world,
                                         close_world),
         cmocka_unit_test_setup_teardown(a_missing_file_is_waited_for, open_world, close_world),
+        cmocka_unit_test_setup_teardown(what_may_not_be_read_is_told_and_read_once_it_may,
+                                        open_world, close_world),
+        cmocka_unit_test_setup_teardown(a_folder_that_may_not_be_read_is_told, open_world,
+                                        close_world),
         cmocka_unit_test_setup_teardown(a_change_of_the_map_reads_all_again, open_world,
                                         close_world),
         cmocka_unit_test_setup_teardown(recorded_times_are_shifted_once, open_world, close_world),
