@@ -396,25 +396,26 @@ static bool page_has(const struct feed_page *page, const char *guid)
     return false;
 }
 
-/* Whether the page shows something older than the item at `index`: by time, else by what stood
- * behind it when it was there. there[item_count]: which items the page shows. */
+/* Whether the page shows something older than the item at `index`: by time; among equal times (many
+ * feeds tell seconds only), and without them, by what stood behind it when it was there. */
 static bool shows_older(const struct feed_memory *memory, size_t index,
-                        const struct feed_page *page, const bool there[])
+                        const struct feed_page *page)
 {
+    int64_t created_us = memory->items[index].created_us;
     bool timed = false;
 
     for (size_t i = 0; i < page->count; i++) {
         timed = timed || page->entries[i].created_us != INT64_MIN;
-        if (page->entries[i].created_us != INT64_MIN &&
-            page->entries[i].created_us < memory->items[index].created_us) {
+        if (page->entries[i].created_us != INT64_MIN && page->entries[i].created_us < created_us) {
             return true;
         }
     }
-    if (timed && memory->items[index].created_us != INT64_MIN) {
-        return false;
-    }
+    timed = timed && created_us != INT64_MIN;
     for (size_t i = index + 1; i < memory->item_count; i++) {
-        if (!memory->items[i].missing && there[i]) {
+        const struct feed_item *behind = &memory->items[i];
+
+        if (!behind->missing && (!timed || behind->created_us == created_us) &&
+            page_has(page, behind->guid)) {
             return true;
         }
     }

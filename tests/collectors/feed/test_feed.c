@@ -275,6 +275,26 @@ static void only_404_and_410_make_an_entry_gone(void **state)
     }
 }
 
+static void of_equal_times_what_stood_behind_is_older(void **state)
+{
+    const struct poll_page before[] = {{"https://blog.example/feed", 200, NULL,
+                                        RSS(ITEM("3", "20") ITEM("2", "18") ITEM("1", "18")), 0,
+                                        NULL},
+                                       {0}};
+    const struct poll_page after[] = {
+        {"https://blog.example/feed", 200, NULL, RSS(ITEM("3", "20") ITEM("1", "18")), 0, NULL},
+        {"https://blog.example/2", 404, "text/html", "x", 0, NULL},
+        {0}};
+    struct poll poll = new_poll(&plain_config, before);
+
+    (void)state;
+    poll_well(&poll);
+    poll.pages = after;
+    poll_well(&poll);
+    assert_said(&poll, "gone g2");
+    poll_clear(&poll);
+}
+
 static void what_scrolled_off_is_not_asked_for(void **state)
 {
     const struct poll_page before[] = {
@@ -615,6 +635,7 @@ int main(void)
         cmocka_unit_test(an_entry_without_names_is_named_by_title_and_date),
         cmocka_unit_test(what_is_no_feed_is_refused_with_the_cure),
         cmocka_unit_test(only_404_and_410_make_an_entry_gone),
+        cmocka_unit_test(of_equal_times_what_stood_behind_is_older),
         cmocka_unit_test(what_scrolled_off_is_not_asked_for),
         cmocka_unit_test(at_most_three_are_asked_for_and_the_rest_goes_on_after_a_304),
         cmocka_unit_test(one_that_is_there_is_asked_for_three_times_at_most),
