@@ -41,6 +41,7 @@ struct charge {
 struct supervisor {
     const struct command_call *call;
     const struct settings *settings;
+    struct settings *reread; /* the same after SIGHUP; NULL: none yet */
     struct charge charges[ROLE_COUNT];
     int64_t began_us, compact_at_us;
     int code; /* what ends it all: an exit code, or -1 */
@@ -142,14 +143,20 @@ static void stop_all(struct supervisor *supervisor)
 
 static void reload(struct supervisor *supervisor)
 {
+    const struct command_call *call = supervisor->call;
     struct ear_error err = {EAR_NONE, ""};
+    struct settings *settings = NULL;
     size_t errors = 0;
 
-    if (check_configuration(supervisor->call, false, &errors, &err) != 0) {
+    if (check_configuration(call, false, &errors, &err) != 0) {
         log_error("reread the configuration", &err);
     } else if (errors > 0) {
         log_warn("the configuration has mistakes; the roles go on with the old one");
+    } else if (settings_load(&settings, call->config_path, NULL, call->share_dir, &err) != 0) {
+        log_error("reread the configuration", &err);
     } else {
+        settings_free(supervisor->reread);
+        supervisor->settings = supervisor->reread = settings;
         log_info("the configuration is valid; the roles are started anew with it");
         stop_all(supervisor);
     }
@@ -257,5 +264,6 @@ int supervise(const struct command_call *call, const struct settings *settings,
     for (size_t i = 0; i < ROLE_COUNT; i++) {
         lockfile_close(supervisor.charges[i].lock);
     }
+    settings_free(supervisor.reread);
     return result;
 }

@@ -6,10 +6,13 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
@@ -126,6 +129,40 @@ def sighup_rereads_what_is_valid_and_keeps_the_old_otherwise():
             wait(lambda: "file:more:n7" in stored(place), "the new source to be read")
 
 
+def three_free_ports():
+    """The first of three ports in a row that nobody listens on."""
+    for port in range(random.randrange(20000, 50000), 60000, 3):
+        with contextlib.ExitStack() as stack:
+            try:
+                for number in range(port, port + 3):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", number))
+                return port
+            except OSError:
+                continue
+    raise harness.Failure("no three free ports in a row")
+
+
+def answers(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def sighup_gives_each_role_a_port_for_its_metrics():
+    with harness.place() as place:
+        place.configure(NOTES)
+        with running(place) as process:
+            wait(lambda: all_run(place), "all roles to run")
+            port = three_free_ports()
+            place.configure(NOTES + f'metrics: {{listen: "127.0.0.1:{port}"}}\n')
+            process.send_signal(signal.SIGHUP)
+            for number in range(port, port + 3):
+                wait(lambda: answers(number), f"port {number} to answer")  # pylint: disable=cell-var-from-loop
+            expect(all_run(place) and process.poll() is None, "a role has ended")
+
+
 def tap_shows_values_and_their_places():
     with harness.place() as place:
         place.configure(NOTES)
@@ -202,5 +239,5 @@ def completion_is_accepted_by_the_shell():
 
 if __name__ == "__main__":
     sys.exit(harness.main(roles_run_come_back_and_stop, roles_die_with_their_supervisor, sighup_rereads_what_is_valid_and_keeps_the_old_otherwise,
-                          tap_shows_values_and_their_places, what_is_rejected_can_be_seen_retried_and_dropped, a_forgotten_post_leaves_log_and_store,
+                          sighup_gives_each_role_a_port_for_its_metrics, tap_shows_values_and_their_places, what_is_rejected_can_be_seen_retried_and_dropped, a_forgotten_post_leaves_log_and_store,
                           later_commands_say_so_by_name, completion_is_accepted_by_the_shell))
