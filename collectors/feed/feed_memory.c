@@ -397,9 +397,10 @@ static bool page_has(const struct feed_page *page, const char *guid)
 }
 
 /* Whether the page shows something older than the item at `index`: by time; among equal times (many
- * feeds tell seconds only), and without them, by what stood behind it when it was there. */
+ * feeds tell seconds only), and without them, by what stood behind it when it was there.
+ * there[item_count]: which items the page shows. */
 static bool shows_older(const struct feed_memory *memory, size_t index,
-                        const struct feed_page *page)
+                        const struct feed_page *page, const bool there[])
 {
     int64_t created_us = memory->items[index].created_us;
     bool timed = false;
@@ -414,8 +415,7 @@ static bool shows_older(const struct feed_memory *memory, size_t index,
     for (size_t i = index + 1; i < memory->item_count; i++) {
         const struct feed_item *behind = &memory->items[i];
 
-        if (!behind->missing && (!timed || behind->created_us == created_us) &&
-            page_has(page, behind->guid)) {
+        if (!behind->missing && there[i] && (!timed || behind->created_us == created_us)) {
             return true;
         }
     }
