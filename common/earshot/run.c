@@ -75,7 +75,7 @@ static int claim_demo_folder(struct ear_error *err)
 static void say_demo_next(void)
 {
     fputs("\nThe demo is stored: half a year of what people say about Tandelo, a made-up brand of\n"
-          "cargo bikes, and two rivals. Look at it, in this folder:\n\n"
+          "electric bikes, and two rivals. Look at it, in this folder:\n\n"
           "    earshot trends                      what rises and what falls\n"
           "    earshot complaints                  criticism first\n"
           "    earshot wishes                      what people ask for\n"

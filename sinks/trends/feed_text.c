@@ -191,10 +191,11 @@ static const char *entry_period(char out[TITLE_SIZE], const struct entry *entry,
     char week[WEEK_SIZE];
     char first[DAY_SIZE];
     char last[DAY_SIZE];
+    long long conversations = (long long)number_of(summary, "conversations");
 
-    snprintf(out, TITLE_SIZE, "Week %s (%s to %s), %lld conversations. A person counts once.",
+    snprintf(out, TITLE_SIZE, "Week %s (%s to %s), %lld conversation%s. A person counts once.",
              week_name(week, entry->week), day_format(first, entry->week),
-             day_format(last, entry->week + 6), (long long)number_of(summary, "conversations"));
+             day_format(last, entry->week + 6), conversations, conversations == 1 ? "" : "s");
     return out;
 }
 
