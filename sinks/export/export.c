@@ -283,9 +283,11 @@ static int export_posts(const struct command_call *call, struct ear_error *err)
     struct export export = {.csv = call->output == OUTPUT_CSV};
     int result = -1;
 
-    if (view_open(&export.view, call, true, err) != 0) {
-        return -1;
+    result = view_open(&export.view, call, true, err);
+    if (result != 0) {
+        return result;
     }
+    result = -1;
     if (strcmp(((const struct view_options *)call->options)->audience, "public") == 0) {
         export.view.audience = -1; /* the audit door: all of them, unless one is asked for */
     }
@@ -312,12 +314,14 @@ static int export_feed(const struct command_call *call, struct ear_error *err)
     enum feed_form form = strcmp(options->feed, "atom") == 0 ? FEED_ATOM : FEED_JSON;
     struct view view = {0};
     char *text = NULL;
+    int code = 0;
 
     if (strcmp(options->feed, "atom") != 0 && strcmp(options->feed, "json") != 0) {
         return command_misused(call, "--feed is atom or json");
     }
-    if (view_open(&view, call, false, err) != 0) {
-        return -1;
+    code = view_open(&view, call, false, err);
+    if (code != 0) {
+        return code;
     }
     {
         struct feed_config feed = {.store = view.store, .zone = view.zone};
@@ -354,7 +358,6 @@ int export_command(const struct command_call *call, struct ear_error *err)
     }
     for (size_t i = 0; i < sizeof views / sizeof views[0]; i++) {
         if (strcmp(views[i].name, call->arguments[0]) == 0) {
-            data.name = views[i].name;
             return views[i].run(&data, err);
         }
     }

@@ -235,6 +235,20 @@ static int show_entry(struct list *list, const struct command_call *call, size_t
     return there < 0 ? -1 : 0;
 }
 
+static const char *noun(const char *label, size_t count)
+{
+    static const char *const nouns[][3] = {{"wish", "wish", "wishes"},
+                                           {"complaint", "complaint", "complaints"},
+                                           {"praise", "post of praise", "posts of praise"}};
+
+    for (size_t i = 0; label != NULL && i < sizeof nouns / sizeof nouns[0]; i++) {
+        if (strcmp(nouns[i][0], label) == 0) {
+            return nouns[i][count == 1 ? 1 : 2];
+        }
+    }
+    return count == 1 ? "post" : "posts";
+}
+
 static void head(struct list *list, const struct command_call *call,
                  const struct view_complete *complete)
 {
@@ -251,10 +265,16 @@ static void head(struct list *list, const struct command_call *call,
     } else if (call->output == OUTPUT_CSV) {
         csv_head(stdout, heads, sizeof heads / sizeof heads[0]);
     } else {
-        const char *name = list->label == NULL ? "posts" : call->name;
+        const char *bold = call->colour ? "\033[1m" : "";
+        const char *plain = call->colour ? "\033[0m" : "";
+        const char *name = noun(list->label, list->count);
 
-        printf("%s%zu %s, newest first.%s\n\n", call->colour ? "\033[1m" : "", list->count, name,
-               call->colour ? "\033[0m" : "");
+        if (list->count == 0) {
+            printf("%sNo %s in this period.%s%s\n", bold, name, plain,
+                   list->view->options->since == NULL ? " A longer one: --since 180d" : "");
+        } else {
+            printf("%s%zu %s, newest first.%s\n\n", bold, list->count, name, plain);
+        }
     }
 }
 
@@ -312,9 +332,11 @@ int list_command(const struct command_call *call, const char *label, struct ear_
     struct list list = {.view = &view, .label = label, .label_number = WORD_ANY};
     int result = -1;
 
-    if (view_open(&view, call, false, err) != 0) {
-        return -1;
+    result = view_open(&view, call, false, err);
+    if (result != 0) {
+        return result;
     }
+    result = -1;
     if (label != NULL && view.store != NULL) {
         list.label_number = names_find(view.store, label, err);
         if (list.label_number == -2) {

@@ -391,9 +391,11 @@ int trends_command(const struct command_call *call, struct ear_error *err)
     if (options->posts) {
         return list_command(call, NULL, err);
     }
-    if (view_open(&view, call, false, err) != 0) {
-        return -1;
+    result = view_open(&view, call, false, err);
+    if (result != 0) {
+        return result;
     }
+    result = -1;
     trends = calloc(1, sizeof *trends);
     if (trends == NULL) {
         ear_fail_memory(err, "trends");

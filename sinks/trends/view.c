@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/config/config.h"
 #include "common/instant.h"
+#include "common/log.h"
 #include "common/settings/settings.h"
 #include "common/text/text.h"
 #include "sinks/names.h"
@@ -80,21 +81,29 @@ static int open_store(struct view *view, const struct command_call *call, struct
     return result;
 }
 
-static int read_period(struct view *view, bool all_time, struct ear_error *err)
+/* A time of the command line; EXIT_USAGE where it is none. */
+static int read_time(int64_t *out_us, const struct view *view, const struct command_call *call,
+                     const char *option, const char *text)
+{
+    struct ear_error err = {0};
+
+    return instant_parse_bound(out_us, text, view->now_us, view->zone, &err) == 0
+               ? 0
+               : command_misused(call, "%s: %s", option, err.message);
+}
+
+static int read_period(struct view *view, const struct command_call *call, bool all_time)
 {
     const struct view_options *options = view->options;
 
     view->until_us = view->now_us + 1; /* a post said at this very instant counts */
     if (options->until != NULL &&
-        instant_parse_bound(&view->until_us, options->until, view->now_us, view->zone, err) != 0) {
-        ear_error_context(err, "--until");
-        return -1;
+        read_time(&view->until_us, view, call, "--until", options->until) != 0) {
+        return EXIT_USAGE;
     }
     if (options->since != NULL) {
-        if (instant_parse_bound(&view->since_us, options->since, view->now_us, view->zone, err) !=
-            0) {
-            ear_error_context(err, "--since");
-            return -1;
+        if (read_time(&view->since_us, view, call, "--since", options->since) != 0) {
+            return EXIT_USAGE;
         }
     } else if (all_time) {
         view->since_us = INT64_MIN / 4;
@@ -104,14 +113,20 @@ static int read_period(struct view *view, bool all_time, struct ear_error *err)
             (options->until == NULL ? view->now_us : view->until_us) - DEFAULT_PERIOD_US;
     }
     if (view->since_us > view->until_us) {
-        return ear_fail(err, EAR_CONFIG, "--since lies after --until; swap them");
+        return command_misused(call, "--since lies after --until; swap them");
     }
     view->before_us = view->since_us - (view->until_us - view->since_us);
     return 0;
 }
 
-static int read_words(struct view *view, struct ear_error *err)
+static int read_words(struct view *view, const struct command_call *call, struct ear_error *err)
 {
+    static const char *const names[WORD_COUNT] = {
+        [WORD_BRAND] = "brand",           [WORD_COMPETITOR] = "competitor",
+        [WORD_LABEL] = "label",           [WORD_THEME] = "theme",
+        [WORD_TOUCHPOINT] = "touchpoint", [WORD_CHANNEL] = "channel",
+        [WORD_SOURCE] = "source",         [WORD_LANG] = "lang",
+    };
     const struct view_options *options = view->options;
     const char *const words[WORD_COUNT] = {
         [WORD_BRAND] = options->brand,           [WORD_COMPETITOR] = options->competitor,
@@ -129,7 +144,12 @@ static int read_words(struct view *view, struct ear_error *err)
         if (view->numbers[i] == -2) {
             return -1;
         }
-        view->impossible = view->impossible || view->numbers[i] == WORD_UNSAID;
+        if (view->numbers[i] == WORD_UNSAID) {
+            log_plain(call->program,
+                      "--%s: nothing that is stored has '%s'; mind spelling and case", names[i],
+                      words[i]);
+            view->impossible = true;
+        }
     }
     if (options->contains != NULL) {
         view->contains = text_fold(options->contains, strlen(options->contains), NULL);
@@ -177,6 +197,7 @@ int view_open(struct view *view, const struct command_call *call, bool all_time,
 {
     const struct view_options *options = call->options;
     const char *audience = options->audience;
+    int code = 0;
 
     *view = (struct view){
         .zone = call->settings->zone, .options = options, .now_us = clock_now_us(&call->clock)};
@@ -184,8 +205,14 @@ int view_open(struct view *view, const struct command_call *call, bool all_time,
                      : strcmp(audience, "internal") == 0 ? 1
                      : strcmp(audience, "ours") == 0     ? 2
                                                          : -1;
-    if (read_period(view, all_time, err) != 0 || open_store(view, call, err) != 0 ||
-        read_words(view, err) != 0 || (view->store != NULL && read_names(view, err) != 0)) {
+    code = options->feed != NULL && strcmp(call->name, "export") != 0
+               ? command_misused(call, "--feed belongs to export trends")
+               : read_period(view, call, all_time);
+    if (code != 0) {
+        return code;
+    }
+    if (open_store(view, call, err) != 0 || read_words(view, call, err) != 0 ||
+        (view->store != NULL && read_names(view, err) != 0)) {
         view_close(view);
         return -1;
     }

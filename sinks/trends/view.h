@@ -51,8 +51,8 @@ struct view {
 };
 
 /* Opens the store read-only (a store that does not exist yet is an empty view), reads the filter
- * and the period. all_time: without --since everything counts. -1: EAR_CONFIG says what to write.
- */
+ * and the period. all_time: without --since everything counts. Returns 0; EXIT_USAGE where the
+ * options make no sense, which was said; -1. */
 EAR_MUST_CHECK
 int view_open(struct view *view, const struct command_call *call, bool all_time,
               struct ear_error *err);

@@ -418,7 +418,12 @@ static void an_empty_store_is_an_empty_view(void **state)
     assert_string_equal(text, "");
     free(text);
     sink_do("stored f:h:1", 1);
-    sink_do("trends --since soon", 78);
+    text = sink_run("wishes -o table", 0);
+    assert_non_null(strstr(text, "No wishes in this period. A longer one: --since 180d\n"));
+    free(text);
+    sink_do("trends --since soon", 2);
+    sink_do("trends --since today --until 2020-01-01", 2);
+    sink_do("wishes --feed atom", 2);
     sink_do("export nothing", 2);
     sink_close(&sink);
 }
