@@ -119,6 +119,34 @@ void settings_check_network(struct config *config, const struct config_node *all
     }
 }
 
+/* --- accounts --- */
+
+static bool is_person(const struct config_node *node)
+{
+    for (size_t i = 0; i < config_count(node); i++) {
+        if (config_scalar(config_at(node, i)) == NULL) {
+            return false;
+        }
+    }
+    return config_is_sequence(node) && config_count(node) > 1;
+}
+
+void settings_check_same(struct config *config, const struct config_node *same)
+{
+    static const char form[] = "takes lists of the handles of one person, such as "
+                               "[[\"reddit:jo\", \"@jo@mastodon.example\"]]";
+
+    if (!config_is_absent(same) && !config_is_sequence(same)) {
+        config_report(config, CONFIG_ERROR, same, "%s", form);
+        return;
+    }
+    for (size_t i = 0; i < config_count(same); i++) {
+        if (!is_person(config_at(same, i))) {
+            config_report(config, CONFIG_ERROR, config_at(same, i), "%s", form);
+        }
+    }
+}
+
 /* --- includes --- */
 
 static int include_file(struct settings *settings, struct settings_files *files, const char *path,

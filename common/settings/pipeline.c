@@ -166,10 +166,31 @@ int settings_read_processors(struct settings *settings, const struct config_node
 
 /* --- sinks --- */
 
+static const char *sink_name(const struct config_node *node)
+{
+    return config_is_mapping(node) ? config_key_at(node, 0) : config_scalar(node);
+}
+
+/* Whether one of the same name stands before it. */
+static bool is_second(const struct config_node *list, size_t index)
+{
+    const char *name = sink_name(config_at(list, index));
+
+    for (size_t i = 0; name != NULL && i < index; i++) {
+        const char *other = sink_name(config_at(list, i));
+
+        if (other != NULL && strcmp(other, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void check_sink(struct settings *settings, const struct config_node *node)
 {
-    const char *name = config_is_mapping(node) ? config_key_at(node, 0) : config_scalar(node);
-    const struct config_node *url = config_get(config_at(node, 0), "url");
+    const char *name = sink_name(node);
+    const struct config_node *keys = config_is_mapping(node) ? config_at(node, 0) : NULL;
+    const struct config_node *url = config_get(keys, "url");
     const char *text = config_scalar(url);
     char nearest[128];
 
@@ -184,6 +205,10 @@ static void check_sink(struct settings *settings, const struct config_node *node
         config_suggest(nearest, sizeof nearest, name, sinks);
         config_report(settings->config, CONFIG_ERROR, node, "'%s' is no sink; %s", name,
                       nearest[0] != '\0' ? nearest : "write store or trends");
+    } else if (!config_is_absent(keys) && !config_is_mapping(keys)) {
+        config_report(settings->config, CONFIG_ERROR, keys, "takes keys and values, such as '- %s'",
+                      strcmp(name, "store") == 0 ? "store: {url: \"sqlite:PATH\"}"
+                                                 : "trends: {feed: false}");
     }
     if (text != NULL &&
         (strncmp(text, "postgresql:", 11) == 0 || strncmp(text, "postgres:", 9) == 0)) {
@@ -205,6 +230,11 @@ void settings_check_sinks(struct settings *settings, const struct config_node *n
     }
     for (size_t i = 0; i < config_count(node); i++) {
         check_sink(settings, config_at(node, i));
+        if (is_second(node, i)) {
+            config_report(settings->config, CONFIG_ERROR, config_at(node, i),
+                          "the sink '%s' stands above already; there is one of each",
+                          sink_name(config_at(node, i)));
+        }
     }
 }
 

@@ -284,6 +284,7 @@ static int read_all(struct settings *settings, struct root_keys *keys, struct se
     settings_check_secrets(settings->config, root);
     settings_check_listen(settings->config, config_get(config_get(root, "metrics"), "listen"));
     settings_check_network(settings->config, config_get(config_get(root, "network"), "allow"));
+    settings_check_same(settings->config, keys->accounts.same);
     settings_check_sinks(settings, keys->sinks);
     check_retention(settings, keys, root);
     if (set_zone(settings, config_get(root, "timezone"), err) != 0 ||

@@ -99,6 +99,7 @@ void settings_make_topics(struct settings *settings, const struct root_keys *key
 void settings_check_secrets(struct config *config, const struct config_node *root);
 void settings_check_listen(struct config *config, const struct config_node *node);
 void settings_check_network(struct config *config, const struct config_node *allow);
+void settings_check_same(struct config *config, const struct config_node *same);
 
 /* words[] ends with NULL. */
 bool settings_is_among(const char *word, const char *const words[]);
