@@ -791,7 +791,8 @@ static int run_child(const char *folder, const char *point)
         if (*point == '\0') {
             unsetenv("EARSHOT_KILL_POINT"); /* NOLINT */
         }
-        execl("/proc/self/exe", "test_collector", folder, script.base, (char *)NULL);
+        execl(BUILD_DIR "/tests/test_collector", "test_collector", folder, script.base,
+              (char *)NULL);
         _exit(127);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
