@@ -113,11 +113,12 @@ static void check_map(struct config *config, const struct config_node *map)
             known = strcmp(file_field_names[j], name) == 0;
         }
         if (!known) {
+            config_suggest(suggestion, sizeof suggestion, name != NULL ? name : "",
+                           file_field_names);
             config_report(config, CONFIG_ERROR, value,
-                          "a post has no field '%s'%s%s; your own begin with x_",
-                          name != NULL ? name : "", name != NULL ? ": " : "",
-                          config_suggest(suggestion, sizeof suggestion, name != NULL ? name : "",
-                                         file_field_names));
+                          "a post has no field '%s': %s; your own begin with x_",
+                          name != NULL ? name : "",
+                          suggestion[0] != '\0' ? suggestion : "text, title, created_at, …");
         } else if (config_scalar(value) == NULL || config_scalar(value)[0] == '\0') {
             config_report(config, CONFIG_ERROR, value, "write the name of a column");
         }
