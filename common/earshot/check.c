@@ -266,6 +266,23 @@ done:
     return worst;
 }
 
+/* What to do next: a configuration that listens nowhere is valid, and of no use yet. */
+static int say_valid(const struct command_call *call, bool online, struct ear_error *err)
+{
+    struct settings *settings = NULL;
+
+    if (settings_load(&settings, call->config_path, NULL, call->share_dir, err) != 0) {
+        return -1;
+    }
+    fputs(settings->source_count == 0
+              ? "✓ valid, but no source is named yet   next: earshot example\n"
+          : online ? "✓ valid, and every source answers\n"
+                   : "✓ valid   next: earshot run\n",
+          stderr);
+    settings_free(settings);
+    return 0;
+}
+
 int command_check(const struct command_call *call, struct ear_error *err)
 {
     const struct check_values *options = call->options;
@@ -294,10 +311,8 @@ int command_check(const struct command_call *call, struct ear_error *err)
             }
         }
     }
-    if (all == 0 && !json) {
-        fputs(options->online ? "✓ valid, and every source answers\n"
-                              : "✓ valid   next: earshot run\n",
-              stderr);
+    if (all == 0 && !json && say_valid(&one, options->online, err) != 0) {
+        return -1;
     }
     return all == 0 ? EXIT_DONE : EXIT_CONFIG;
 }

@@ -40,8 +40,7 @@ static const char *string_of(const struct json_node *root, const char *name)
 
 static void print_row(const struct json_node *root, const char *key)
 {
-    print_text(stdout, string_of(root, "at"), 19);
-    fputs("  ", stdout);
+    printf("%.19sZ  ", string_of(root, "at"));
     print_text(stdout, key, 60);
     fputs("  ", stdout);
     print_text(stdout, string_of(root, "source"), 24);

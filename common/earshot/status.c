@@ -227,7 +227,7 @@ static void print_source(const struct json_node *root, int64_t now_us)
                     : state != NULL && strcmp(state, "red") == 0 ? "✗"
                                                                  : "…");
     print_text(stdout, string_of(root, "source"), 30);
-    printf(": answered %s, newest post %s, next %s\n",
+    printf(": answered %s, last new post %s, next %s\n",
            ago(asked, string_of(root, "last_success_at"), now_us),
            ago(post, string_of(root, "last_post_at"), now_us),
            ago(next, string_of(root, "next_at"), now_us));
