@@ -132,6 +132,11 @@ void file_check(struct config *config, const struct settings_source *source,
     int64_t recorded_us = 0;
 
     check_map(config, file->map);
+    if (file->path != NULL && strstr(file->path, "**") != NULL) {
+        config_report(config, CONFIG_ERROR, config_get(source->node, "path"),
+                      "not built yet: '**' for folders of any depth; write each depth, such as "
+                      "surveys/*/*.csv");
+    }
     if (file->delimiter != NULL && delimiter_of(file->delimiter) < 0) {
         config_report(config, CONFIG_ERROR, config_get(source->node, "delimiter"),
                       "'%s' is no delimiter; write one character, tab, or auto", file->delimiter);

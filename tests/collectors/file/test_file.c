@@ -642,6 +642,8 @@ static void a_wrong_configuration_is_told_with_its_cure(void **state)
          "a post has no field 'txt': did you mean 'text'?; your own begin with x_"},
         {"{path: a.csv, map: {mood: Comment}}",
          "a post has no field 'mood': text, title, created_at, …; your own begin with x_"},
+        {"{path: 'in/**/*.csv'}",
+         "not built yet: '**' for folders of any depth; write each depth, such as surveys/*/*.csv"},
         {"{path: a.csv, map: [text]}",
          "a map names a column for each field, such as {text: Comment}"},
         {"{path: a.csv, map: {text: {}}}", "write the name of a column"},
