@@ -197,14 +197,13 @@ static void place_comment(const struct feed_state *state, const struct feed_entr
     }
 }
 
-static int reject_empty(const struct feed_entry *entry, const struct source_output *output,
-                        struct ear_error *err)
+static int reject_entry(const struct feed_entry *entry, const char *code, const char *reason,
+                        const struct source_output *output, struct ear_error *err)
 {
     char item[40];
 
     snprintf(item, sizeof item, "entry %zu", entry->number);
-    return output->reject(output->user, item, "schema", "it has neither a title nor a text",
-                          entry->guid, strlen(entry->guid), err);
+    return output->reject(output->user, item, code, reason, entry->guid, strlen(entry->guid), err);
 }
 
 /* Both HTML if either is: a record has one format. */
@@ -263,8 +262,10 @@ static int emit_entry(struct feed_state *state, const struct feed_entry *entry,
     };
 
     place_comment(state, entry, &record, &thread);
-    if (entry->text == NULL && entry->summary == NULL && record.title == NULL) {
-        result = reject_empty(entry, output, err);
+    if (entry->too_large) {
+        result = reject_entry(entry, "too_large", "a text of more than 8 MiB", output, err);
+    } else if (entry->text == NULL && entry->summary == NULL && record.title == NULL) {
+        result = reject_entry(entry, "schema", "it has neither a title nor a text", output, err);
     } else if (choose_text(entry, &record, &escaped, err) == 0) {
         result = output->emit(output->user, &record, err);
     }

@@ -50,7 +50,8 @@ struct feed_entry {
     char *parent;        /* guid of what this comments on; NULL: it is no comment */
     char *lang;
     bool guid_is_no_link;
-    bool repeated; /* an older version of one that stands in the page as well: not emitted */
+    bool too_large; /* one of its texts was cut: a reject */
+    bool repeated;  /* an older version of one that stands in the page as well: not emitted */
 };
 
 struct feed_page {
@@ -72,8 +73,8 @@ struct page_source {
 /*
  * Reads a page of any of the formats into *page (which the caller clears also after a failure). -1
  * with EAR_REJECT and a code in front: no_feed (the message says what it is instead, and where its
- * feed may be), bad_xml, xml_dtd_refused, too_deep, too_many, bad_json. Broken single entries go to
- * `output` (may be NULL).
+ * feed may be), bad_xml, xml_dtd_refused, too_deep, too_many, too_big, bad_json. Broken single
+ * entries go to `output` (may be NULL).
  */
 EAR_MUST_CHECK
 int page_read(struct feed_page *page, const struct page_source *source,

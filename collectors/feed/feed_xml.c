@@ -122,7 +122,8 @@ static const struct known author_fields[] = {
 /* Of the channel or feed itself. */
 static const struct known feed_fields[] = {{CORE, "language", LANG}, {DC, "language", LANG}};
 
-enum { BASES_MAX = 16, CAPTURE_MAX = 17 * 1024 * 1024 };
+/* A page of 16 MiB may be six times as long once it is escaped. */
+enum { BASES_MAX = 16, CAPTURE_MAX = 8 * 1024 * 1024, CAPTURES_MAX = 24 * 1024 * 1024 };
 
 struct base {
     char *url;
@@ -147,7 +148,9 @@ struct reader {
     bool base64;
     char *captured;
     size_t length, capacity;
-    char *mail; /* of the author, used if there is no name */
+    bool cut;     /* more than CAPTURE_MAX: the rest is passed over */
+    size_t taken; /* bytes of all captures of the page */
+    char *mail;   /* of the author, used if there is no name */
 };
 
 static enum space space_of(const struct reader *reader, const char *uri)
@@ -230,9 +233,13 @@ static struct feed_entry *entry_now(const struct reader *reader)
 
 static int capture(struct reader *reader, const char *text, size_t length, struct ear_error *err)
 {
+    reader->cut = reader->cut || reader->length + length > CAPTURE_MAX;
+    if (reader->cut) {
+        return 0;
+    }
     if (reader->length + length + 1 > reader->capacity) {
         size_t capacity = (reader->length + length + 1) * 2;
-        char *bigger = capacity <= CAPTURE_MAX * 8UL ? realloc(reader->captured, capacity) : NULL;
+        char *bigger = realloc(reader->captured, capacity);
 
         if (bigger == NULL) {
             return ear_fail_memory(err, "an entry of a feed");
@@ -312,6 +319,7 @@ static void begin_capture(struct reader *reader, enum field field, enum space sp
     reader->field = field;
     reader->capture_depth = reader->depth;
     reader->length = 0;
+    reader->cut = false;
     if (reader->captured != NULL) {
         reader->captured[0] = '\0';
     }
@@ -371,6 +379,15 @@ static void take_text(char **field, bool *is_html, char **text, const struct rea
     }
 }
 
+static void take_for_feed(struct feed_page *page, enum field field, const char *text)
+{
+    if (field == LANG) {
+        set_copy(&page->lang, text);
+    } else if (field == AUTHOR) {
+        set_copy(&page->author, text);
+    }
+}
+
 /* Puts what was captured into the entry (or the feed); the first that is not empty counts. */
 static void end_capture(struct reader *reader)
 {
@@ -380,15 +397,13 @@ static void end_capture(struct reader *reader)
     enum field field = reader->field;
 
     reader->field = NOTHING;
+    reader->taken += reader->length;
+    entry->too_large = entry->too_large || reader->cut;
     if (text == NULL) {
         return;
     }
-    if (reader->entry_depth == 0) { /* the feed's own */
-        if (field == LANG) {
-            set_copy(&reader->page->lang, text);
-        } else if (field == AUTHOR) {
-            set_copy(&reader->page->author, text);
-        }
+    if (reader->entry_depth == 0) {
+        take_for_feed(reader->page, field, text);
         free(text);
         return;
     }
@@ -617,6 +632,10 @@ static int on_close(void *user, const char *uri, const char *name, struct ear_er
     }
     if (reader->field != NOTHING) {
         end_capture(reader);
+        if (reader->taken > CAPTURES_MAX) {
+            return ear_fail(err, EAR_REJECT, "too_big: the texts of the feed are over %d bytes",
+                            CAPTURES_MAX);
+        }
     }
     if (depth == reader->author_depth) {
         reader->author_depth = 0;

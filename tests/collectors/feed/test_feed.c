@@ -235,6 +235,50 @@ static void what_is_no_feed_is_refused_with_the_cure(void **state)
     }
 }
 
+/* Quotation marks in XHTML are six bytes each once they are HTML. */
+static char *atom_of_marks(size_t entries, size_t marks)
+{
+    const char *const front = "<feed xmlns='http://www.w3.org/2005/Atom'>"
+                              "<entry><id>urn:small</id><title>Small</title></entry>";
+    const char *const open = "<entry><id>urn:large</id><title>Large</title><content type='xhtml'>";
+    const char *const close = "</content></entry>";
+    char *text =
+        malloc(strlen(front) + entries * (strlen(open) + marks + strlen(close)) + sizeof "</feed>");
+    char *at = NULL;
+
+    assert_non_null(text);
+    at = stpcpy(text, front);
+    for (size_t i = 0; i < entries; i++) {
+        at = stpcpy(at, open);
+        memset(at, '"', marks);
+        at = stpcpy(at + marks, close);
+    }
+    stpcpy(at, "</feed>");
+    return text;
+}
+
+static void texts_that_swell_keep_their_limits(void **state)
+{
+    char *one = atom_of_marks(1, 2 << 20);
+    char *many = atom_of_marks(12, 1 << 20);
+    struct poll_page pages[] = {{"https://blog.example/feed", 200, NULL, one, 0, NULL}, {0}};
+    struct poll poll = new_poll(&plain_config, pages);
+
+    (void)state;
+    assert_int_equal(poll_run(&poll), 0);
+    assert_int_equal(poll.posts, 1);
+    assert_true(poll_said(&poll, "reject entry 2|too_large|a text of more than 8 MiB|urn:large"));
+    poll_clear(&poll);
+    pages[0].body = many;
+    poll = new_poll(&plain_config, pages);
+    assert_int_equal(poll_run(&poll), -1);
+    assert_int_equal(poll.err.kind, EAR_REJECT);
+    assert_int_equal(strncmp(poll.err.message, "too_big: ", 9), 0);
+    poll_clear(&poll);
+    free(one);
+    free(many);
+}
+
 #define ITEM(number, day)                                                                          \
     "<item><guid>g" number "</guid><title>T" number "</title>"                                     \
     "<link>https://blog.example/" number "</link>"                                                 \
@@ -634,6 +678,7 @@ int main(void)
         cmocka_unit_test(every_format_is_read),
         cmocka_unit_test(an_entry_without_names_is_named_by_title_and_date),
         cmocka_unit_test(what_is_no_feed_is_refused_with_the_cure),
+        cmocka_unit_test(texts_that_swell_keep_their_limits),
         cmocka_unit_test(only_404_and_410_make_an_entry_gone),
         cmocka_unit_test(of_equal_times_what_stood_behind_is_older),
         cmocka_unit_test(what_scrolled_off_is_not_asked_for),
