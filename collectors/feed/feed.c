@@ -83,17 +83,31 @@ static void end(void *user)
     free(state);
 }
 
+/* Whether a host with its port can be one: named, without blanks, a port below 65536. */
+static bool is_host(const char *host)
+{
+    const char *rest = host != NULL && host[0] == '[' ? strchr(host, ']') : host;
+    const char *port = rest != NULL ? strchr(rest, ':') : NULL;
+
+    if (rest == NULL || rest[0] == '\0' || port == host ||
+        strpbrk(host, " \t\"<>\\^`{|}") != NULL) {
+        return false;
+    }
+    return port == NULL || (strspn(port + 1, "0123456789") == strlen(port + 1) &&
+                            strtol(port + 1, NULL, 10) >= 1 && strtol(port + 1, NULL, 10) <= 65535);
+}
+
 static void check(struct config *config, const struct settings_source *source,
                   const void *reader_config)
 {
     const struct feed_config *feed = reader_config;
     char *host = feed->url != NULL ? link_host(feed->url) : NULL;
 
-    if (feed->url != NULL && host == NULL) {
+    if (feed->url != NULL && !is_host(host)) {
         config_report(config, CONFIG_ERROR, config_get(source->node, "url"),
                       "'%s' is no http or https address; write one such as "
                       "https://blog.example/feed",
-                      feed->url);
+                      strchr(feed->url, '@') == NULL ? feed->url : "…"); /* may hold a password */
     }
     free(host);
 }

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "collectors/feed/feed.h"
+#include "common/config/config.h"
 #include "tests/collectors/feed/poll.h"
 
 /* As the reader's table lays it out. */
@@ -672,10 +673,60 @@ static void recorded_feeds_are_read(void **state)
     }
 }
 
+static void an_address_without_a_host_is_told(void **state)
+{
+    static const struct {
+        const char *url;
+        size_t errors;
+    } rows[] = {
+        {"https://blog.example/feed", 0},
+        {"HTTP://Blog.example:8080/a b", 0},
+        {"http://[::1]:8080/f", 0},
+        {"https://b\xc3\xbc"
+         "cher.example/",
+         0},
+        {"ftp://blog.example/", 1},
+        {"https://", 1},
+        {"https://:80/", 1},
+        {"https://blog.example:99999/", 1},
+        {"https://blog.example:ab/", 1},
+        {"http://[::1/", 1},
+        {"https://our blog.example/", 1},
+        {"ftp://kim:secret@blog.example/", 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct config *config = NULL;
+        struct ear_error err = {0};
+        struct settings_source source = {.name = "blog"};
+        void *filled = calloc(1, feed_reader.config_size);
+        char yaml[200];
+
+        assert_non_null(filled);
+        assert_int_equal(config_new(&config, &err), 0);
+        snprintf(yaml, sizeof yaml, "{url: \"%s\"}", rows[i].url);
+        source.node = config_read_text(config, "test.yaml", yaml, &err);
+        assert_non_null(source.node);
+        assert_int_equal(
+            config_fill(config, source.node, feed_reader.options, NULL, "source", filled), 0);
+        feed_reader.check(config, &source, filled);
+        if (config_errors(config) != rows[i].errors) {
+            fail_msg("%s: %zu errors", rows[i].url, config_errors(config));
+        }
+        if (rows[i].errors > 0) {
+            assert_null(strstr(config_finding_at(config, 0)->text, "secret"));
+        }
+        config_free(config);
+        free(filled);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_format_is_read),
+        cmocka_unit_test(an_address_without_a_host_is_told),
         cmocka_unit_test(an_entry_without_names_is_named_by_title_and_date),
         cmocka_unit_test(what_is_no_feed_is_refused_with_the_cure),
         cmocka_unit_test(texts_that_swell_keep_their_limits),
