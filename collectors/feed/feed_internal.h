@@ -118,8 +118,10 @@ struct feed_comments {
 
 /* The feed's own ETag is kept by the collector. */
 struct feed_memory {
-    char *url;  /* of the configuration, when this was kept; another one: all else is not used */
-    bool fresh; /* nothing was kept of this address */
+    /* Hash of the configured address when this was kept (the address itself may hold a secret, and
+     * cursors are shown); another one: all else is not used. */
+    char address[HASH128_TEXT_SIZE];
+    bool fresh;              /* nothing was kept of this address */
     struct feed_item *items; /* [item_count] */
     size_t item_count;
     struct feed_comments *comments; /* [comments_count] */

@@ -43,7 +43,6 @@ static void clear_comments(struct feed_comments *comments, size_t count)
 
 void memory_clear(struct feed_memory *memory)
 {
-    free(memory->url);
     clear_items(memory->items, memory->item_count);
     clear_comments(memory->comments, memory->comments_count);
     *memory = (struct feed_memory){0};
@@ -148,10 +147,10 @@ static void load_shared(struct feed_memory *memory, const struct json_node *list
 }
 
 /* What the cursor says; nothing of it is used if it was kept of another address. */
-static int load_root(struct feed_memory *memory, const struct json_node *root, const char *url,
+static int load_root(struct feed_memory *memory, const struct json_node *root,
                      struct ear_error *err)
 {
-    const char *kept = json_string(json_get(root, "url"), NULL);
+    const char *kept = json_string(json_get(root, "address"), NULL);
 
     if (integer_of(root, "v", 0) != VERSION) {
         return ear_fail(err, EAR_CONFIG,
@@ -159,7 +158,7 @@ static int load_root(struct feed_memory *memory, const struct json_node *root, c
                         "newer program, or forget the source's cursor on purpose",
                         integer_of(root, "v", 0), VERSION);
     }
-    if (kept == NULL || strcmp(kept, url) != 0) {
+    if (kept == NULL || strcmp(kept, memory->address) != 0) {
         return 0;
     }
     memory->fresh = false;
@@ -178,9 +177,8 @@ int memory_load(struct feed_memory *memory, const char *url, const char *cursor,
     const struct json_node *root = NULL;
 
     memory->fresh = true;
-    memory->url = strdup(url);
-    if (memory->url == NULL || json_new(&json, err) != 0) {
-        ear_fail_memory(err, "the cursor of a feed");
+    hash128_format(memory->address, hash128_of(url, strlen(url)));
+    if (json_new(&json, err) != 0) {
         goto done;
     }
     if (cursor == NULL) {
@@ -193,7 +191,7 @@ int memory_load(struct feed_memory *memory, const char *url, const char *cursor,
         ear_error_context(err, "cursor");
         goto done;
     }
-    result = load_root(memory, root, url, err);
+    result = load_root(memory, root, err);
 
 done:
     json_free(json);
@@ -252,7 +250,7 @@ void memory_write(const struct feed_memory *memory, struct json_writer *writer)
 {
     json_write_object(writer);
     json_member_integer(writer, "v", VERSION);
-    json_member_string(writer, "url", memory->url);
+    json_member_string(writer, "address", memory->address);
     write_items(memory, writer);
     write_comments(memory, writer);
     json_write_key(writer, "shared");

@@ -600,6 +600,21 @@ static void a_cursor_that_is_not_understood_stops_the_source(void **state)
     }
 }
 
+static void a_cursor_holds_nothing_of_the_addresss_secrets(void **state)
+{
+    static const char address[] = "https://blog.example/feed?token=hunter2";
+    const struct feed_config config = {.url = address};
+    const struct poll_page pages[] = {{address, 200, NULL, RSS(POST_WITH_COMMENTS("1")), 0, NULL},
+                                      {0}};
+    struct poll poll = new_poll(&config, pages);
+
+    (void)state;
+    poll_well(&poll);
+    assert_non_null(poll.cursor);
+    assert_null(strstr(poll.cursor, "hunter2"));
+    poll_clear(&poll);
+}
+
 static void probing_shows_one_page_and_keeps_nothing(void **state)
 {
     const struct poll_page pages[] = {
@@ -742,6 +757,7 @@ int main(void)
         cmocka_unit_test(a_crash_between_pieces_loses_nothing),
         cmocka_unit_test(a_304_on_an_address_never_read_is_asked_again),
         cmocka_unit_test(a_cursor_that_is_not_understood_stops_the_source),
+        cmocka_unit_test(a_cursor_holds_nothing_of_the_addresss_secrets),
         cmocka_unit_test(probing_shows_one_page_and_keeps_nothing),
         cmocka_unit_test(recorded_feeds_are_read),
     };
