@@ -148,12 +148,12 @@ static void reload(struct supervisor *supervisor)
     struct settings *settings = NULL;
     size_t errors = 0;
 
-    if (check_configuration(call, false, &errors, &err) != 0) {
+    if (check_configuration(call, false, &errors, &err) != 0 ||
+        (errors == 0 &&
+         settings_load(&settings, call->config_path, NULL, call->share_dir, &err) != 0)) {
         log_error("reread the configuration", &err);
     } else if (errors > 0) {
         log_warn("the configuration has mistakes; the roles go on with the old one");
-    } else if (settings_load(&settings, call->config_path, NULL, call->share_dir, &err) != 0) {
-        log_error("reread the configuration", &err);
     } else {
         settings_free(supervisor->reread);
         supervisor->settings = supervisor->reread = settings;
