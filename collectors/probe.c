@@ -163,7 +163,9 @@ static int by_age(const void *one, const void *other)
 
 static void print_raw(const struct fetch_answer *answer)
 {
-    (void)printf("%d %s\n", answer->status, answer->url);
+    const int shown = (int)strcspn(answer->url, "?"); /* behind it there may be a token */
+
+    (void)printf("%d %.*s\n", answer->status, shown, answer->url);
     for (size_t i = 0; i < answer->header_count; i++) {
         (void)printf("%s: %s\n", answer->headers[i].name, answer->headers[i].value);
     }

@@ -107,7 +107,7 @@ static void check(struct config *config, const struct settings_source *source,
         config_report(config, CONFIG_ERROR, config_get(source->node, "url"),
                       "'%s' is no http or https address; write one such as "
                       "https://blog.example/feed",
-                      strchr(feed->url, '@') == NULL ? feed->url : "…"); /* may hold a password */
+                      strpbrk(feed->url, "@?") == NULL ? feed->url : "…"); /* may hold a secret */
     }
     free(host);
 }

@@ -27,7 +27,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     items = {}
 
     def do_GET(self):  # noqa: N802
-        if self.path == "/feed":
+        if self.path.split("?")[0] == "/feed":
             entries = "".join(ITEM.format(key, text, WHEN) for key, text in self.items.items())
             return self.answer(200, f"<rss version=\"2.0\"><channel><title>t</title>{entries}</channel></rss>", "application/rss+xml")
         if self.path == "/slow":
@@ -117,13 +117,14 @@ def a_wrong_configuration_starts_nothing(place):
 
 
 def probe_shows_and_leaves_no_trace(place):
-    place.configure("{name: blog, use: feed, url: \"BASE/feed\"}", "{name: gone, use: feed, url: \"BASE/status/410\"}",
+    place.configure("{name: blog, use: feed, url: \"BASE/feed?token=hunter2\"}", "{name: gone, use: feed, url: \"BASE/status/410\"}",
                     "{name: off, use: feed, url: \"http://127.0.0.1:1/\"}")
     done = place.run("probe", "blog", "-n", "1")
     assert len(done.stdout.splitlines()) == 1 and json.loads(done.stdout)["source"] == "blog", done.stdout
     assert "1 post (of 2 on the page), nothing published" in done.stderr, done.stderr
     raw = place.run("probe", "blog", "--raw").stdout
     assert raw.startswith("200 ") and "content-type: application/rss+xml" in raw and "<rss" in raw, raw
+    assert "hunter2" not in raw, "what may be a token is shown"
     place.run("probe", "gone", code=1)
     place.run("probe", "off", code=69)
     assert "did you mean 'blog'" in place.run("probe", "blgo", code=78).stderr
