@@ -8,9 +8,16 @@
 
 static const char common_words[] = "--config --output --now --log --help";
 
-/* The long options of a command, each with a space in front. */
+/* The long options of a command, each with a space in front. Those of a command that another
+ * program has are in its --help, which the shell asks for: lines of two blanks, perhaps "-x, ", and
+ * the name. */
 static void print_options(const struct command *command)
 {
+    if (command->program != NULL) {
+        printf(" $(earshot %s --help 2>/dev/null | "
+               "sed -n \"s/^  \\(-., \\)\\{0,1\\}\\(--[a-z-]*\\) .*/\\2/p\")",
+               command->name);
+    }
     for (const struct ear_option *option = command->options; option != NULL && option->name != NULL;
          option++) {
         if (option->type != EAR_UNBUILT) {
@@ -51,9 +58,9 @@ static void print_bash(void)
     puts("' -- \"$word\")) ;;");
     for (const struct command *command = earshot_commands; command->name != NULL; command++) {
         if (!command->hidden) {
-            printf("    %s) COMPREPLY=($(compgen -f -W '%s", command->name, common_words);
+            printf("    %s) COMPREPLY=($(compgen -f -W \"%s", command->name, common_words);
             print_options(command);
-            puts("' -- \"$word\")) ;;");
+            puts("\" -- \"$word\")) ;;");
         }
     }
     puts("    esac\n}\ncomplete -F _earshot earshot");

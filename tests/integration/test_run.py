@@ -232,6 +232,10 @@ def completion_is_accepted_by_the_shell():
         script = place.run("completion", "bash").stdout
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
         expect("complaints" in script and "--until-end" in script and "backfill" not in script, script)
+        asked = script + "COMP_WORDS=(earshot wishes --si); COMP_CWORD=2; _earshot; echo ${COMPREPLY[@]}"
+        path = f"{harness.BUILD / 'bin'}:{os.environ['PATH']}"
+        said = subprocess.run(["bash", "-c", asked], cwd=place.folder, env={**place.environment, "PATH": path}, capture_output=True, text=True, check=True)
+        expect(said.stdout == "--since\n", said.stdout + said.stderr)
         for shell in ("zsh", "fish"):
             expect("complaints" in place.run("completion", shell).stdout, shell)
         place.run("completion", "tcsh", codes=(2,))
