@@ -120,7 +120,7 @@ int page_read_json(struct feed_page *page, const char *text, size_t length, cons
     }
     page->lang = string_of(root, "language");
     page->author = author_of(root, "name");
-    page->repaired = page->repaired || json_repaired(json);
+    page->repaired = page->repaired || json_repaired(json) || json_duplicates(json);
     result = read_items(page, json_get(root, "items"), url, output, err);
 
 done:

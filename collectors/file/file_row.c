@@ -380,7 +380,8 @@ int row_read(struct row_reader *reader, struct file_open *open, const struct fil
         return -1;
     }
     record->repaired =
-        row->mended || (open_format(open) == FILE_NDJSON && json_repaired(reader->json));
+        row->mended || (open_format(open) == FILE_NDJSON &&
+                        (json_repaired(reader->json) || json_duplicates(reader->json)));
     extra = json_writer_text(reader->writer, &length, err);
     if (extra == NULL) {
         return -1;

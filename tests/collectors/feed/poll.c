@@ -92,6 +92,9 @@ static int on_emit(void *user, const struct source_record *record, struct ear_er
     if (record->rating >= 0 || record->extra != NULL) {
         say(poll, "more %s|%.3f|%s", record->native_id, record->rating, or_minus(record->extra));
     }
+    if (record->repaired) {
+        say(poll, "mended %s", record->native_id);
+    }
     free(title);
     free(text);
     return 0;

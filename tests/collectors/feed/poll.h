@@ -33,8 +33,8 @@ struct poll {
     bool probe;
     size_t crash_after; /* stop after so many steps, with what was committed; 0: never */
     /* What came of it. The log has lines "post
-     * ID|URL|TITLE|TEXT|AUTHOR|CREATED|EDITED|PARENT|LANG", "more ID|RATING|EXTRA", "gone ID",
-     * "reject ITEM|CODE|REASON|BYTES", "ask URL"; ~ is a line end. */
+     * ID|URL|TITLE|TEXT|AUTHOR|CREATED|EDITED|PARENT|LANG", "more ID|RATING|EXTRA", "mended ID",
+     * "gone ID", "reject ITEM|CODE|REASON|BYTES", "ask URL"; ~ is a line end. */
     char *log;
     size_t log_length, log_capacity;
     char *cursor; /* kept from poll to poll */

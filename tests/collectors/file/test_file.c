@@ -244,7 +244,9 @@ static void lines_of_json_are_posts(void **state)
                "\n"
                "{\"id\":\"1\",\"text\":\"one!\",\"author\":\"jo\"}\r\n"
                "{\"id\":1,\"deleted\":true}\n"
-               "{\"text\":\"no id\\u0000\"}\n");
+               "{\"text\":\"no id\\u0000\"}\n"
+               "{\"id\":\"2\",\"text\":\"first\",\"text\":\"last\"}\n"
+               "{\"id\":\"3\",\"text\":\"bro\\ud83dken\"}\n");
     set_source(world, "{path: a.ndjson}");
     poll_well(world);
     assert_said(world, "post 1|-|-|one|Jo|2026-11-20T08:00:00Z|-|-|-");
@@ -252,7 +254,11 @@ static void lines_of_json_are_posts(void **state)
     assert_said(world, "post 1|-|-|one!|jo|-|-|-|-");
     assert_said(world, "gone 1");
     assert_non_null(strstr(world->poll.log, "|no id\xEF\xBF\xBD|"));
-    assert_int_equal(world->poll.posts, 4);
+    assert_said(world, "post 2|-|-|last|-|-|-|-|-");
+    assert_said(world, "mended 2");
+    assert_said(world, "mended 3");
+    assert_false(poll_said(&world->poll, "mended 1"));
+    assert_int_equal(world->poll.posts, 6);
     set_source(world, "{path: a.ndjson, map: {id: /author/id, text: text, x_first: /stars/0}}");
     write_file(world, "a.ndjson",
                "{\"text\":\"one\",\"author\":{\"id\":\"jo\"},\"stars\":[4],\"more\":1}");
