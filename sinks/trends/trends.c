@@ -334,7 +334,7 @@ static void print_table(const struct trends *trends, const struct view_complete 
         }
     }
     print_foot(stdout, trends->view, complete,
-               "People count once, copies only as posts, our own accounts never. No % below 10.");
+               "People count once, copies as posts only, our own never. No percentage below 10.");
 }
 
 static int print_trends(const struct trends *trends, const struct command_call *call,
