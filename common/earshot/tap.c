@@ -119,7 +119,7 @@ static void print_row(const struct stream_message *message, const struct json_no
     for (size_t i = 0; instant == NULL && i < 3; i++) {
         instant = json_string(json_get(root, instants[i]), NULL);
     }
-    print_text(stdout, instant == NULL ? instant_format(now, message->at_us) : instant, 19);
+    print_text(stdout, instant == NULL ? instant_format(now, message->at_us) : instant, 20);
     fputs("  ", stdout);
     print_text(stdout, json_string(json_get(root, "source"), NULL), 24);
     print_labels(root);
