@@ -191,14 +191,33 @@ static void put_brands(FILE *out, const struct plan *plan)
     }
 }
 
+/* What of an address may be shown, a name being shown everywhere: no user, password or query. A
+ * path is taken whole. */
+static const char *shown_part(const char *from, size_t *length)
+{
+    const char *rest = strstr(from, "://");
+    const char *at = NULL;
+
+    if (rest == NULL) {
+        *length = strlen(from);
+        return from;
+    }
+    rest += 3;
+    at = memrchr(rest, '@', strcspn(rest, "/?#"));
+    rest = at == NULL ? rest : at + 1;
+    *length = strcspn(rest, "?#");
+    return rest;
+}
+
 /* A source's name from its address or path: letters, digits and hyphens, unlike those before. */
 static void put_name(FILE *out, const char *from, char seen[][64], size_t *count)
 {
-    const char *rest = strstr(from, "://");
+    size_t length = 0;
+    const char *part = shown_part(from, &length);
     char name[48] = "";
     size_t used = 0;
 
-    for (const char *c = rest == NULL ? from : rest + 3; *c != '\0' && used < 40; c++) {
+    for (const char *c = part; c < part + length && used < 40; c++) {
         if (isalnum((unsigned char)*c)) {
             name[used++] = (char)tolower((unsigned char)*c);
         } else if (used > 0 && name[used - 1] != '-') {

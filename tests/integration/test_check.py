@@ -71,6 +71,9 @@ def init_writes_what_check_accepts():
         place.run("init", "a", "--brand", 'Ac"me: x', "--word", "acmephone", "--competitor", "Globex", "--feed", "https://blog.example/feed.xml",
                   "--feed", "https://blog.example/feed.xml", "--file", "surveys/*.csv", "--timezone", "Europe/Berlin")
         place.run("check", "a/earshot.yaml")
+        place.run("init", "d", "--brand", "Acme", "--feed", "https://jo:hunter2@blog.example/feed?token=hunter2")
+        written = (place.folder / "d" / "earshot.yaml").read_text()
+        expect("name: blog-example-feed," in written, f"a source is named by its password: {written}")
         place.run("init", "--yes")
         place.run("check")
         place.run("init", "--yes", codes=(78,))
