@@ -5,7 +5,7 @@
 /*
  * The hashes that messages and files carry. They are part of the format: never change one without a
  * migration. hash128 is XXH3-128 with seed 0, its canonical (big-endian) form; it is fast, not
- * secret. A pseudonym is secret: HMAC-SHA-256 under a key.
+ * secret. A pseudonym is secret: HMAC-SHA-256 under a key. Threads: safe from any number at once.
  */
 
 #include <stddef.h>

@@ -5,6 +5,7 @@
 /*
  * One process per role: a file under run/ that is locked for the life of the process and
  * names its pid. The lock dies with the process however it dies, so a stale file is no obstacle.
+ * Threads: any; one lock is one thread's at a time.
  */
 
 #include <sys/types.h>

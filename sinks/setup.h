@@ -4,7 +4,7 @@
 
 /*
  * What the configuration says of the sinks (`sinks:`): where the store lies, whether the trend feed
- * is written and how far back. Their keys stand in two tables in setup.c.
+ * is written and how far back. Their keys stand in two tables in setup.c. Threads: one.
  */
 
 #include <stdbool.h>

@@ -4,10 +4,10 @@
 
 /*
  * The whole configuration (earshot.yaml, interface.md section 2), read, checked and filled in: what
- * every role starts from. Keys are tables in settings.c. What only one role understands (a source's
+ * every role starts from. Keys are tables in tables.c. What only one role understands (a source's
  * params, a stage's options, a sink's options) stays a node that the role fills with tables of its
  * own; it does so before anything starts, and reports into settings->config, so that all findings
- * appear together.
+ * appear together. Threads: one until it is filled; then nothing changes, and any number may read.
  */
 
 #include <stdbool.h>

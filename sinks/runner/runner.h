@@ -10,7 +10,7 @@
  *
  * The policy for what goes wrong lies here and nowhere else: after an I/O error, a full disk or
  * damage the store is closed, opened anew and checked, and the batch comes again; a position that
- * somebody else moved is read again.
+ * somebody else moved is read again. Threads: one, the role's own.
  */
 
 #include <stdbool.h>
