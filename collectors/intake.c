@@ -192,6 +192,13 @@ static int reject(void *user, const char *item, const char *code, const char *re
     if (text == NULL || publish(intake, "rejects", id, strlen(id), text, text_length, err) != 0) {
         return -1;
     }
+    if (rejected.length > 0) {
+        text = reject_write_body(&rejected, id, intake->rejects, &text_length, err);
+        if (text == NULL ||
+            publish(intake, "bodies", id, strlen(id), text, text_length, err) != 0) {
+            return -1;
+        }
+    }
     entry = (struct ledger_entry){.hash = why, .version = intake->now_us, .first_us = INT64_MIN};
     if (ledger_put(intake->ledger, intake->transaction, rejected.source, key, &entry,
                    intake->now_us, err) != 0) {

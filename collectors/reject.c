@@ -76,7 +76,6 @@ static bool write_mended(struct json_writer *writer, const char *key, const char
 const char *reject_write(const struct reject *reject, const char *id, struct json_writer *writer,
                          size_t *length, struct ear_error *err)
 {
-    const size_t head = reject->length < REJECT_BYTES_MAX ? reject->length : REJECT_BYTES_MAX;
     char at[INSTANT_SIZE];
     char digits[HASH128_TEXT_SIZE];
     bool good = true;
@@ -97,7 +96,6 @@ const char *reject_write(const struct reject *reject, const char *id, struct jso
         json_write_raw(writer, reject->cursor, reject->cursor_length);
     }
     if (reject->bytes != NULL) {
-        good = good && write_mended(writer, "bytes", reject->bytes, head);
         json_member_string(writer, "hash",
                            hash128_format(digits, hash128_of(reject->bytes, reject->length)));
         json_member_integer(writer, "length", (int64_t)reject->length);
@@ -107,6 +105,24 @@ const char *reject_write(const struct reject *reject, const char *id, struct jso
         ear_fail_memory(err, "a reject");
         return NULL;
     }
+    return json_writer_text(writer, length, err);
+}
+
+const char *reject_write_body(const struct reject *reject, const char *id,
+                              struct json_writer *writer, size_t *length, struct ear_error *err)
+{
+    const size_t head = reject->length < REJECT_BYTES_MAX ? reject->length : REJECT_BYTES_MAX;
+    char at[INSTANT_SIZE];
+
+    json_writer_reset(writer);
+    json_write_object(writer);
+    json_member_string(writer, "id", id);
+    json_member_string(writer, "at", instant_format(at, reject->at_us));
+    if (!write_mended(writer, "bytes", reject->bytes, head)) {
+        ear_fail_memory(err, "a reject");
+        return NULL;
+    }
+    json_write_object_end(writer);
     return json_writer_text(writer, length, err);
 }
 

@@ -34,9 +34,15 @@ struct hash128 reject_hash(const struct reject *reject, bool by_place);
 /* Code and reason: when these change, it is worth telling again. */
 struct hash128 reject_reason_hash(const struct reject *reject);
 
-/* The message; the writer's until it is used again. NULL: EAR_REJECT "too_large", EAR_FATAL. */
+/* The message, without the bytes; the writer's until it is used again. NULL: EAR_REJECT
+ * "too_large", EAR_FATAL. */
 const char *reject_write(const struct reject *reject, const char *id, struct json_writer *writer,
                          size_t *length, struct ear_error *err);
+
+/* The bytes of the item (there must be some), for the topic `bodies`, which keeps them a day and no
+ * longer: they may hold what somebody wants forgotten. As above. */
+const char *reject_write_body(const struct reject *reject, const char *id,
+                              struct json_writer *writer, size_t *length, struct ear_error *err);
 
 /* Splits "code: reason" (otherwise the code is `fallback`). Writes the code, returns the reason
  * (within message). */

@@ -113,7 +113,8 @@ static bool bury(void *user, const struct stream_message *message)
     return !subject->failed;
 }
 
-/* A reject of a post names it as item; a collector's also holds bytes of it. */
+/* A reject of a post names it as item; the bytes of a collector's lie in
+ * `bodies`, for a day. */
 static bool bury_reject(void *user, const struct stream_message *message)
 {
     struct subject *subject = user;
@@ -124,6 +125,8 @@ static bool bury_reject(void *user, const struct stream_message *message)
     }
     subject->failed =
         stream_publish(subject->transaction, "rejects", message->key, message->key_length, NULL, 0,
+                       subject->at_us, subject->err) != 0 ||
+        stream_publish(subject->transaction, "bodies", message->key, message->key_length, NULL, 0,
                        subject->at_us, subject->err) != 0;
     subject->rejects++;
     return !subject->failed;

@@ -55,6 +55,33 @@ static void print_row(const struct json_node *root, const char *key)
     fputc('\n', stdout);
 }
 
+/* A reject as JSON; one that is asked for by its id with its bytes, while they are kept. */
+static void print_json(struct work *work, const struct stream_message *message)
+{
+    struct ear_error why = {EAR_NONE, ""};
+    const struct json_node *bytes = NULL;
+    char *body = NULL;
+    size_t length = 0;
+
+    if (work->id != NULL && message->value_length > 1 &&
+        stream_lookup(work->stream, "bodies", message->key, message->key_length, &body, &length,
+                      &why) == 1) {
+        bytes = json_get(json_read(work->json, body, length, &json_limits_default, &why), "bytes");
+    }
+    if (bytes != NULL) {
+        const char *raw = json_raw(bytes, &length);
+
+        fwrite(message->value, 1, message->value_length - 1, stdout);
+        fputs(",\"bytes\":", stdout);
+        fwrite(raw, 1, length, stdout);
+        fputs("}\n", stdout);
+    } else {
+        fwrite(message->value, 1, message->value_length, stdout);
+        fputc('\n', stdout);
+    }
+    free(body);
+}
+
 static bool list_one(void *user, const struct stream_message *message)
 {
     struct work *work = user;
@@ -69,8 +96,7 @@ static bool list_one(void *user, const struct stream_message *message)
                             &why),
                   message->key);
     } else {
-        fwrite(message->value, 1, message->value_length, stdout);
-        fputc('\n', stdout);
+        print_json(work, message);
     }
     return true;
 }

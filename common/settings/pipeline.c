@@ -12,8 +12,8 @@ static const char *const sinks[] = {"store", "trends", NULL};
 static const char *const later_sinks[] = {"webhook", "alerts", "export", "kafka", NULL};
 
 /* The topics of our own; a chain reads and writes posts, insights, or topics of its own. */
-static const char *const own_topics[] = {"cursors", "seen",    "decisions", "forgotten",
-                                         "trends",  "rejects", "audit",     NULL};
+static const char *const own_topics[] = {"cursors", "seen",   "decisions", "forgotten", "trends",
+                                         "rejects", "bodies", "audit",     NULL};
 
 /* --- chains --- */
 
@@ -281,6 +281,7 @@ void settings_make_topics(struct settings *settings, const struct root_keys *key
         {.name = "rejects",
          .compact = true,
          .retention_us = or_else(keys->stream.topics.rejects.retention, 30 * CLOCK_DAY_US)},
+        {.name = "bodies", .compact = true, .retention_us = CLOCK_DAY_US},
         {.name = "audit",
          .retention_us = or_else(keys->stream.topics.audit.retention, 7 * CLOCK_DAY_US)},
     };
