@@ -48,6 +48,7 @@ const struct ear_option collect_import_options[] = {
 };
 
 struct import {
+    const struct command_call *call;
     struct session session;
     const struct import_values *options;
     struct settings_source source;
@@ -228,14 +229,22 @@ static int check_words(const struct import *import, struct ear_error *err)
     return 0;
 }
 
+/* What the command line got wrong is usage, not configuration. */
+static int misused(const struct import *import, const struct ear_error *err)
+{
+    return err->kind == EAR_CONFIG ? command_misused(import->call, "%s", err->message) : -1;
+}
+
 /* The source and its reader's keys. An exit code; -1: err. */
 static int make_source(struct import *import, const char *file, struct ear_error *err)
 {
     const struct import_values *options = import->options;
     struct settings *settings = import->session.settings;
 
-    if (name_it(import, file, err) != 0 || check_words(import, err) != 0 ||
-        find_path(import, file, err) != 0) {
+    if (name_it(import, file, err) != 0 || check_words(import, err) != 0) {
+        return misused(import, err);
+    }
+    if (find_path(import, file, err) != 0) {
         return -1;
     }
     import->source = (struct settings_source){
@@ -254,10 +263,10 @@ static int make_source(struct import *import, const char *file, struct ear_error
     import->source.node = describe(import, err);
     if (import->source.node == NULL) {
         if (err->kind != EAR_NONE) {
-            return -1;
+            return misused(import, err);
         }
         (void)settings_print_findings(settings, false);
-        return EXIT_CONFIG;
+        return EXIT_USAGE;
     }
     if (source_entry_init(&import->entry, settings, &import->source, source_reader_find, err) !=
         0) {
@@ -265,7 +274,7 @@ static int make_source(struct import *import, const char *file, struct ear_error
     }
     if (config_errors(settings->config) > 0) {
         (void)settings_print_findings(settings, false);
-        return EXIT_CONFIG;
+        return EXIT_USAGE;
     }
     return post_origin_init(&import->origin, &import->source, import->entry.reader, err);
 }
@@ -359,7 +368,7 @@ static int report(const struct import *import, bool as_json, struct ear_error *e
 
 int collect_import(const struct command_call *call, struct ear_error *err)
 {
-    struct import import = {.options = call->options, .copy = -1};
+    struct import import = {.call = call, .options = call->options, .copy = -1};
     int result = session_check(&import.session, call, err);
 
     command_stop_on_signals();
