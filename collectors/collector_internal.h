@@ -86,6 +86,10 @@ int poll_answered(struct collector *collector, struct listening *listening,
 /* Counts whether the poll holds a page. */
 void poll_hold_page(struct collector *collector, struct listening *listening, bool holds);
 
+/* Says that a source began or ceased to drift, once that is committed. */
+void poll_tell_drift(const struct collector *collector, const struct listening *listening,
+                     enum drift_change change);
+
 /* Lets go of the poll, at its end or before. */
 void poll_end(struct collector *collector, struct listening *listening);
 

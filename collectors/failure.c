@@ -53,7 +53,9 @@ static void tell(const struct collector *collector, const struct listening *list
 static int publish(struct collector *collector, struct listening *listening,
                    const struct verdict *verdict, struct ear_error *err)
 {
-    const struct standing *standing = &listening->standing;
+    struct standing *standing = &listening->standing;
+    const struct drift drift_before = standing->drift;
+    enum drift_change change = DRIFT_SAME;
     const int64_t now_us = collector_now_us(collector);
     const char *message = NULL;
     size_t length = 0;
@@ -69,18 +71,22 @@ static int publish(struct collector *collector, struct listening *listening,
         intake_abort(collector->intake);
         return -1;
     }
+    change = drift_add(&standing->drift, 0, 0, now_us);
     message = standing_write(standing, listening->entry->source, standing->cursor,
                              standing->cursor_length, now_us, collector->writer, &length, err);
     if (message == NULL) {
+        standing->drift = drift_before;
         intake_abort(collector->intake);
         return -1;
     }
     counts = *intake_counts(collector->intake);
     if (intake_commit(collector->intake, message, length, err) != 0) {
+        standing->drift = drift_before;
         return -1;
     }
+    poll_tell_drift(collector, listening, change);
     listening->counts.rejected += counts.rejected;
-    listening->standing.written_us = now_us;
+    standing->written_us = now_us;
     return 0;
 }
 

@@ -16,6 +16,8 @@
 #include "common/stream/stream.h"
 #include "common/testpoint.h"
 
+enum { CODE_SIZE = 32, REASON_SIZE = 200 };
+
 struct intake {
     struct stream *stream;
     const struct post_rules *rules;
@@ -34,7 +36,8 @@ struct intake {
     char *cursor; /* the one after it */
     size_t cursor_length;
     struct intake_counts counts;
-    size_t published; /* messages */
+    char last_code[CODE_SIZE], last_reason[REASON_SIZE]; /* of the last reject */
+    size_t published;                                    /* messages */
 };
 
 static int emit(void *user, const struct source_record *record, struct ear_error *err);
@@ -100,6 +103,15 @@ const struct intake_counts *intake_counts(const struct intake *intake)
     return &intake->counts;
 }
 
+const char *intake_last_reject(const struct intake *intake, const char **reason)
+{
+    if (intake->counts.rejected == 0) {
+        return NULL;
+    }
+    *reason = intake->last_reason;
+    return intake->last_code;
+}
+
 bool intake_is_empty(const struct intake *intake)
 {
     return intake->published == 0;
@@ -157,6 +169,20 @@ static int publish(struct intake *intake, const char *topic, const char *key, si
     return 0;
 }
 
+/* Copies what fits, in whole characters. */
+static void copy_text(char *out, size_t size, const char *text)
+{
+    size_t length = strnlen(text, size);
+
+    if (length == size) {
+        for (length--; length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80;) {
+            length--;
+        }
+    }
+    memcpy(out, text, length);
+    out[length] = '\0';
+}
+
 static int reject(void *user, const char *item, const char *code, const char *reason,
                   const char *bytes, size_t length, struct ear_error *err)
 {
@@ -205,6 +231,8 @@ static int reject(void *user, const char *item, const char *code, const char *re
         return -1;
     }
     intake->counts.rejected++;
+    copy_text(intake->last_code, sizeof(intake->last_code), code);
+    copy_text(intake->last_reason, sizeof(intake->last_reason), reason);
     metrics_labels(id, sizeof(id), "stage", "collect", "reason", code, NULL);
     metrics_add(intake->metrics, "earshot_rejects_total", id, 1);
     return 0;

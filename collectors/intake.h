@@ -58,6 +58,10 @@ const char *intake_cursor(const struct intake *intake, size_t *length);
 /* What this transaction holds so far. */
 const struct intake_counts *intake_counts(const struct intake *intake);
 
+/* The code of this transaction's last reject, and its reason (cut where it is long); both borrowed
+ * until the end. NULL: there was none. */
+const char *intake_last_reject(const struct intake *intake, const char **reason);
+
 /* True if nothing would be published: then a commit may be spared. */
 bool intake_is_empty(const struct intake *intake);
 

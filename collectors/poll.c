@@ -7,6 +7,7 @@
 #include "collectors/collector_internal.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,12 +146,70 @@ static int take_cursor(struct standing *standing, const char *cursor, size_t len
     return 0;
 }
 
+/*
+ * Counts what the step took in towards the source's drift. What is unchanged, and what was
+ * forgotten, comes again with every poll and would hide a drift: it is left out. Nor is a page that
+ * is no page counted: then the source waits, and says why.
+ */
+static int count_drift(struct collector *collector, struct standing *standing, int64_t now_us,
+                       enum drift_change *change, struct ear_error *err)
+{
+    const struct intake_counts *counts = intake_counts(collector->intake);
+    const char *reason = NULL;
+    const char *code = intake_last_reject(collector->intake, &reason);
+    struct drift_counts window;
+    char sentence[512];
+
+    *change = drift_add(&standing->drift,
+                        counts->fresh + counts->edited + counts->deleted + counts->rejected,
+                        counts->rejected, now_us);
+    if (!standing->drift.drifting || code == NULL) {
+        return 0;
+    }
+    window = drift_counts(&standing->drift, now_us);
+    (void)snprintf(sentence, sizeof(sentence),
+                   "%" PRId64 " of %" PRId64 " records were rejected within ten minutes; "
+                   "`earshot rejects` shows them; the last is '%s': %s",
+                   window.rejects, window.records, code, reason);
+    return standing_set_text(&standing->drift_error, sentence, err);
+}
+
+static void show_drift(const struct collector *collector, const struct listening *listening)
+{
+    char labels[256];
+
+    if (collector->config.metrics != NULL) {
+        metrics_labels(labels, sizeof(labels), "source", listening->entry->source->name, NULL);
+        metrics_set(collector->config.metrics, "earshot_collect_drifting", labels,
+                    listening->standing.drift.drifting ? 1 : 0);
+    }
+}
+
+void poll_tell_drift(const struct collector *collector, const struct listening *listening,
+                     enum drift_change change)
+{
+    const struct log_field fields[] = {{"source", listening->entry->source->name}, {NULL, NULL}};
+
+    if (change == DRIFT_SAME) {
+        return;
+    }
+    show_drift(collector, listening);
+    if (change == DRIFT_BEGAN) {
+        log_event(LOG_LEVEL_WARN, fields, "the source is drifting: %s",
+                  listening->standing.drift_error);
+    } else {
+        log_event(LOG_LEVEL_INFO, fields, "the source no longer drifts");
+    }
+}
+
 /* Commits what the step found, where there is something to commit. */
 static int commit_step(struct collector *collector, struct listening *listening, bool done,
                        struct ear_error *err)
 {
     struct standing *standing = &listening->standing;
     const struct intake_counts counts = *intake_counts(collector->intake);
+    const struct drift drift_before = standing->drift;
+    enum drift_change change = DRIFT_SAME;
     const int64_t now_us = collector_now_us(collector);
     size_t length = 0;
     const char *cursor = intake_cursor(collector->intake, &length);
@@ -158,6 +217,7 @@ static int commit_step(struct collector *collector, struct listening *listening,
     size_t message_length = 0;
     char *kept = NULL;
     bool news = cursor != NULL && !is_same_text(cursor, standing->cursor);
+    bool committed = false;
     int result = -1;
 
     if (counts.fresh + counts.edited + counts.deleted > 0) {
@@ -167,6 +227,10 @@ static int commit_step(struct collector *collector, struct listening *listening,
     if (done && finish_standing(collector, listening, now_us)) {
         news = true;
     }
+    if (count_drift(collector, standing, now_us, &change, err) != 0) {
+        goto done;
+    }
+    news = news || change != DRIFT_SAME;
     if (!news && intake_is_empty(collector->intake)) {
         intake_abort(collector->intake);
         add_counts(listening, &counts);
@@ -191,6 +255,8 @@ static int commit_step(struct collector *collector, struct listening *listening,
     }
     standing->written_us = now_us;
     add_counts(listening, &counts);
+    poll_tell_drift(collector, listening, change);
+    committed = true;
     result = kept == NULL ? 0 : take_cursor(standing, kept, length, err);
 
 done:
@@ -199,6 +265,9 @@ done:
         free(standing->last_modified);
         standing->etag = NULL;
         standing->last_modified = NULL;
+    }
+    if (!committed) { /* it will be counted again */
+        standing->drift = drift_before;
     }
     intake_abort(collector->intake); /* nothing, after a commit */
     free(kept);
@@ -262,6 +331,7 @@ static void say_done(const struct collector *collector, const struct listening *
         metrics_set(collector->config.metrics, "earshot_collect_last_success_timestamp_seconds",
                     labels, (double)listening->standing.last_success_us / 1e6);
     }
+    show_drift(collector, listening);
     if (listening->found && !collector->config.once) {
         const struct log_field fields[] = {{"source", source}, {NULL, NULL}};
 

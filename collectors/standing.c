@@ -43,6 +43,7 @@ void standing_clear(struct standing *standing)
     free(standing->cursor);
     free(standing->etag);
     free(standing->last_modified);
+    free(standing->drift_error);
     standing_clear_failure(standing);
     *standing = (struct standing){0};
 }
@@ -76,7 +77,9 @@ static int take_texts(struct standing *out, const struct json_node *root, struct
     if (standing_set_text(&out->etag, json_string(json_get(root, "etag"), NULL), err) != 0 ||
         standing_set_text(&out->last_modified, json_string(json_get(root, "last_modified"), NULL),
                           err) != 0 ||
-        standing_set_text(&out->code, json_string(json_get(root, "code"), NULL), err) != 0) {
+        standing_set_text(&out->code, json_string(json_get(root, "code"), NULL), err) != 0 ||
+        standing_set_text(&out->drift_error, json_string(json_get(root, "drift_error"), NULL),
+                          err) != 0) {
         return -1;
     }
     return standing_set_text(&out->error, json_string(json_get(root, "error"), NULL), err);
@@ -92,6 +95,7 @@ static int understand(struct standing *out, const struct json_node *root,
     int64_t failures = 0;
     int64_t interval_us = source->every_us;
     int64_t next_us = instant_of(root, "next_at");
+    bool drifting = false;
 
     if (use != NULL && strcmp(use, source->use) != 0) {
         return ear_fail(err, EAR_REJECT,
@@ -109,6 +113,10 @@ static int understand(struct standing *out, const struct json_node *root,
     (void)json_integer(json_get(root, "every_us"), &interval_us);
     schedule_restore(&out->schedule, source->every_us, interval_us,
                      next_us == INT64_MIN ? now_us : next_us, failures, stood, now_us);
+    (void)json_boolean(json_get(root, "drifting"), &drifting);
+    if (drifting) {
+        drift_restore(&out->drift, instant_of(root, "drift_at"), now_us);
+    }
     out->last_success_us = instant_of(root, "last_success_at");
     out->last_post_us = instant_of(root, "last_post_at");
     out->written_us = instant_of(root, "at");
@@ -173,6 +181,12 @@ const char *standing_write(const struct standing *standing, const struct setting
     json_member_string(writer, "use", source->use);
     write_instant(writer, "at", now_us);
     json_member_string(writer, "state", schedule_state_name(schedule->state));
+    if (standing->drift.drifting) {
+        json_write_key(writer, "drifting");
+        json_write_boolean(writer, true);
+        json_member_string(writer, "drift_error", standing->drift_error);
+        write_instant(writer, "drift_at", standing->drift.reject_us);
+    }
     if (cursor != NULL) {
         json_write_key(writer, "cursor");
         json_write_raw(writer, cursor, cursor_length);

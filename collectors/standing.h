@@ -4,12 +4,13 @@
 
 /*
  * Where a source stands: its message on the topic `cursors`. The reader's own cursor is opaque; the
- * rest is the schedule, when it last went well, and what it last failed of.
+ * rest is the schedule, when it last went well, what it last failed of, and whether it drifts.
  */
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "collectors/drift.h"
 #include "collectors/schedule.h"
 #include "common/error.h"
 
@@ -25,6 +26,8 @@ struct standing {
     int64_t last_success_us, last_post_us; /* INT64_MIN: never */
     int64_t written_us;                    /* when the message was last published; INT64_MIN */
     char *code, *error;                    /* of the last failure; NULL: none */
+    struct drift drift;
+    char *drift_error; /* why it drifts, a sentence; of no meaning when it does not */
 };
 
 /*

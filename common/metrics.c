@@ -47,6 +47,8 @@ static const struct family families[] = {
     {"earshot_collect_requests_total", KIND_COUNTER, "Requests made, by source and answer.", NULL},
     {"earshot_collect_last_success_timestamp_seconds", KIND_GAUGE,
      "When a source was last polled without an error, in seconds since 1970.", NULL},
+    {"earshot_collect_drifting", KIND_GAUGE,
+     "Whether too many of a source's records are rejected: 1 if so, else 0.", NULL},
     {"earshot_collect_quota_remaining", KIND_GAUGE,
      "Requests that a source's server still grants in its window.", NULL},
     {"earshot_stage_messages_total", KIND_COUNTER,

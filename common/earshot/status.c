@@ -219,6 +219,8 @@ static void print_source(const struct json_node *root, int64_t now_us)
 {
     const char *state = string_of(root, "state");
     const char *error = string_of(root, "error");
+    const char *drift = string_of(root, "drift_error");
+    bool drifting = false;
     char asked[48];
     char next[48];
     char post[48];
@@ -234,6 +236,11 @@ static void print_source(const struct json_node *root, int64_t now_us)
     if (error != NULL && error[0] != '\0') {
         fputs("      ", stdout);
         print_text(stdout, error, 300);
+        fputc('\n', stdout);
+    }
+    if (json_boolean(json_get(root, "drifting"), &drifting) && drifting) {
+        fputs("      drifting: ", stdout);
+        print_text(stdout, drift == NULL ? "too many of its records are rejected" : drift, 400);
         fputc('\n', stdout);
     }
 }
@@ -311,6 +318,7 @@ static void write_source(struct json_writer *writer, const struct json_node *roo
     static const char *const strings[] = {"source",       "use",     "state", "last_success_at",
                                           "last_post_at", "next_at", "code",  "error"};
     int64_t failures = 0;
+    bool drifting = false;
 
     json_write_object(writer);
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++) {
@@ -319,6 +327,11 @@ static void write_source(struct json_writer *writer, const struct json_node *roo
     }
     json_integer(json_get(root, "failures"), &failures);
     json_member_integer(writer, "failures", failures);
+    (void)json_boolean(json_get(root, "drifting"), &drifting);
+    json_write_key(writer, "drifting");
+    json_write_boolean(writer, drifting);
+    json_write_key(writer, "drift_error");
+    json_write_string(writer, string_of(root, "drift_error"));
     json_write_object_end(writer);
 }
 

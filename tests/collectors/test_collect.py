@@ -98,6 +98,18 @@ def once_says_by_its_code_what_failed(place):
     place.once(code=1)
 
 
+def a_source_that_drifts_is_said_to(place):
+    place.configure("{name: lines, use: file, path: lines.ndjson}")
+    good = json.dumps({"id": "1", "text": "one", "created_at": "2026-01-10T11:20:07Z"})
+    (place.folder / "lines.ndjson").write_text(f"{good}\n{{broken\n{{too\n")
+    done = place.run("once")
+    assert json.loads(done.stdout)["rejected"] == 2 and done.stderr.count("drifting") == 1, done
+    status = place.run("status", "-o", "table", program=EARSHOT).stdout
+    assert "drifting: 2 of 3 records were rejected within ten minutes; `earshot rejects` shows them; the last is 'bad_json'" in status, status
+    source = json.loads(place.run("status", "-o", "json", program=EARSHOT).stdout)["sources"][0]
+    assert source["drifting"] is True and source["drift_error"].startswith("2 of 3"), source
+
+
 def a_deadline_cuts(place):
     place.configure("{name: blog, use: feed, url: \"BASE/feed\"}", "{name: slow, use: feed, url: \"BASE/slow\"}")
     began = time.monotonic()
@@ -185,7 +197,7 @@ def main():
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     failed = 0
-    tests = (once_prints_a_line_for_each_source, once_says_by_its_code_what_failed, a_deadline_cuts, a_wrong_configuration_starts_nothing,
+    tests = (once_prints_a_line_for_each_source, once_says_by_its_code_what_failed, a_source_that_drifts_is_said_to, a_deadline_cuts, a_wrong_configuration_starts_nothing,
              probe_shows_and_leaves_no_trace, import_takes_a_table_once, one_collector_runs_and_ends_when_told)
     for test in tests:
         with tempfile.TemporaryDirectory(prefix="earshot-test-") as folder:

@@ -22,6 +22,7 @@
 #include "collectors/fetch/fetch.h"
 #include "common/clock.h"
 #include "common/json/json.h"
+#include "common/metrics.h"
 #include "common/settings/settings.h"
 #include "common/stream/stream.h"
 #include "tests/collectors/fetch/hostile.h"
@@ -566,6 +567,112 @@ static void what_is_rejected_is_told_once(void **state)
     assert_int_equal(count_of(bench, "rejects"), 3);
 }
 
+/* --- drift --- */
+
+/* Polls what is due in a collector that runs on. */
+static void turn(struct bench *bench, const struct step steps[], int64_t later_us)
+{
+    struct ear_error err = {0};
+
+    script.steps = steps;
+    bench->clock.shift_us += later_us;
+    for (int i = 0; i < 5; i++) {
+        check(collector_turn(bench->collector, 1, &err), &err);
+    }
+}
+
+static void start(struct bench *bench, struct metrics *metrics)
+{
+    struct ear_error err = {0};
+    const struct collector_config config = {
+        .settings = bench->settings,
+        .sources = &bench->sources,
+        .stream = bench->stream,
+        .fetch = bench->fetch,
+        .rules = bench->rules,
+        .metrics = metrics,
+        .clock = &bench->clock,
+    };
+
+    collector_free(bench->collector);
+    bench->collector = NULL;
+    check(collector_new(&bench->collector, &config, &err), &err);
+}
+
+static void assert_gauge(struct metrics *metrics, int value)
+{
+    char *text = metrics_text(metrics);
+    char line[80];
+
+    (void)snprintf(line, sizeof(line), "earshot_collect_drifting{source=\"scripted\"} %d\n", value);
+    assert_non_null(text);
+    assert_non_null(strstr(text, line));
+    free(text);
+}
+
+/* How often `part` was said on stderr, which went to `file`. */
+static int said(FILE *file, const char *part)
+{
+    static char text[16384];
+    int count = 0;
+    const ssize_t length = pread(fileno(file), text, sizeof(text) - 1, 0);
+
+    assert_true(length >= 0);
+    text[length] = '\0';
+    for (const char *at = strstr(text, part); at != NULL; at = strstr(at + 1, part)) {
+        count++;
+    }
+    return count;
+}
+
+static void a_source_that_drifts_says_so_once_until_it_is_clean(void **state)
+{
+    static const struct step worse[] = {
+        {.items = {SAYS("1", "one"), BROKEN("a", "{a"), BROKEN("b", "{b")}}};
+    static const struct step still[] = {{.items = {SAYS("2", "two"), BROKEN("c", "{c")}}};
+    static const struct step clean[] = {{.items = {SAYS("3", "three")}}};
+    struct bench *bench = *state;
+    struct ear_error err = {0};
+    struct metrics *metrics = NULL;
+    FILE *file = tmpfile();
+    const int stderr_before = dup(STDERR_FILENO);
+    char *after = NULL;
+    int warned = 0;
+    int ended = 0;
+
+    assert_non_null(file);
+    assert_true(stderr_before >= 0);
+    check(metrics_new(&metrics, &err), &err);
+    script.count = 1;
+    script.again = true;
+    (void)dup2(fileno(file), STDERR_FILENO);
+    start(bench, metrics);
+    turn(bench, clean, 0);
+    assert_gauge(metrics, 0);
+    turn(bench, worse, CLOCK_HOUR_US);
+    assert_standing(bench, "\"state\":\"ok\",\"drifting\":true,\"drift_error\":\"2 of 3 records");
+    assert_standing(bench, "'bad_json': this is no JSON");
+    assert_gauge(metrics, 1);
+    turn(bench, still, 9 * CLOCK_MINUTE_US);
+    assert_standing(bench, "\"drift_error\":\"3 of 5 records");
+    start(bench, metrics); /* it is remembered */
+    turn(bench, clean, 9 * CLOCK_MINUTE_US);
+    assert_standing(bench, "\"drift_error\":\"3 of 5 records");
+    turn(bench, clean, 15 * CLOCK_MINUTE_US);
+    after = standing_of(bench);
+    assert_null(strstr(after, "drift"));
+    free(after);
+    assert_gauge(metrics, 0);
+    (void)dup2(stderr_before, STDERR_FILENO);
+    (void)close(stderr_before);
+    warned = said(file, "the source is drifting: 2 of 3 records");
+    ended = said(file, "the source no longer drifts");
+    (void)fclose(file);
+    metrics_free(metrics);
+    assert_int_equal(warned, 1);
+    assert_int_equal(ended, 1);
+}
+
 static void a_useless_page_is_kept_and_the_source_waits(void **state)
 {
     static const struct step steps[] = {
@@ -887,6 +994,7 @@ int main(int argc, char **argv)
         CASE(a_poll_goes_on_where_it_failed),
         CASE(forgotten_posts_and_people_are_passed_over),
         CASE(what_is_rejected_is_told_once),
+        CASE(a_source_that_drifts_says_so_once_until_it_is_clean),
         CASE(a_useless_page_is_kept_and_the_source_waits),
         CASE(answers_decide_what_becomes_of_a_source),
         CASE(a_step_that_takes_any_status_gets_it),
