@@ -274,7 +274,7 @@ void settings_make_topics(struct settings *settings, const struct root_keys *key
          .compact = true,
          .retention_us = or_else(keys->stream.topics.insights.retention, horizon)},
         {.name = "cursors", .compact = true},
-        {.name = "seen", .compact = true, .retention_us = horizon},
+        {.name = "seen", .compact = true, .retention_us = horizon, .by_prefix = true},
         {.name = "decisions"},
         {.name = "forgotten", .compact = true},
         {.name = "trends", .compact = true},

@@ -21,18 +21,6 @@ struct hash128 local_hash(const struct stream_message *message)
     return hash128_of(message->key, message->key_length);
 }
 
-/* The first eight bytes of the key's hash, big end first, modulo the number of partitions: part of
- * the format. */
-int local_partition_of(const struct local_topic *topic, struct hash128 hash)
-{
-    uint64_t number = 0;
-
-    for (size_t i = 0; i < sizeof number; i++) {
-        number = number << 8 | hash.bytes[i];
-    }
-    return (int)(number % (unsigned)topic->count);
-}
-
 bool local_same_key(const struct stream_message *a, const struct stream_message *b)
 {
     return a->key_length == b->key_length && memcmp(a->key, b->key, a->key_length) == 0;
@@ -321,7 +309,9 @@ static int find_latest(struct local *local, MDB_txn *txn, struct local_topic *to
 {
     struct hash128 hash = hash128_of(key, key_length);
     const struct stream_message like = {
-        .partition = local_partition_of(topic, hash), .key = key, .key_length = key_length};
+        .partition = stream_partition_of(topic->by_prefix, key, key_length, topic->count),
+        .key = key,
+        .key_length = key_length};
     struct local_partition *part = &topic->partitions[like.partition];
     struct local_state state;
     uint64_t offset = LOCAL_NO_OFFSET;

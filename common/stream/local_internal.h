@@ -98,7 +98,7 @@ struct local_partition {
 struct local_topic {
     char *name;
     int count;
-    bool compact, yields;
+    bool compact, yields, by_prefix;
     int64_t retention_us;
     size_t first_lane; /* lanes number all partitions of all topics */
     struct local_partition *partitions;
@@ -194,7 +194,8 @@ int local_open_env(struct local *local, struct ear_error *err);
 /* --- local_read.c --- */
 
 int local_subscribe(struct stream_reader **out, struct stream *stream, const char *group,
-                    const char *const topics[], size_t topic_count, struct ear_error *err);
+                    const char *const topics[], size_t topic_count,
+                    const struct stream_start *start, struct ear_error *err);
 int local_follow(struct stream_reader **out, struct stream *stream, const char *topic,
                  int64_t from_us, struct ear_error *err);
 void local_reader_close(struct stream_reader *base);
@@ -213,6 +214,7 @@ struct local_reader {
     struct stream_reader base;
     struct local *local;
     char *group; /* NULL: follows without one */
+    struct stream_start start;
     struct local_lane *lanes;
     size_t lane_count;
     size_t first; /* lane with which the next read begins */
@@ -281,7 +283,18 @@ int local_lookup(struct stream *stream, const char *name, const char *key, size_
 EAR_MUST_CHECK
 int local_compacted_topic(struct local_topic **out, const struct local *local, const char *name,
                           struct ear_error *err);
-int local_partition_of(const struct local_topic *topic, struct hash128 hash);
+
+/* --- local_share.c --- */
+
+int local_share_open(struct stream_share **out, struct stream *stream, const char *group,
+                     const char *const tables[], size_t table_count, struct ear_error *err);
+void local_share_close(struct stream_share *base);
+int local_share_turn(struct stream_share *base, int timeout_ms, bool *changed,
+                     struct ear_error *err);
+int64_t local_share_owns(const struct stream_share *base, const char *key, size_t key_length);
+bool local_share_settling(const struct stream_share *base);
+int local_share_guard(struct stream_transaction *transaction, struct stream_share *share,
+                      struct ear_error *err);
 
 /* --- local_table.c --- */
 

@@ -75,6 +75,27 @@ static int place_all(struct local_reader *reader, MDB_txn *txn, bool *missing,
     return 0;
 }
 
+/* Where the reader's owner knows better than the group, it begins there. */
+static int start_elsewhere(struct local_reader *reader, struct ear_error *err)
+{
+    for (size_t i = 0; i < reader->lane_count; i++) {
+        const struct local_lane *lane = &reader->lanes[i];
+        struct stream_span span = {0};
+        int64_t at = stream_start_at(&reader->start, lane->topic->name, lane->partition, err);
+
+        if (at == STREAM_AT_GROUP) {
+            continue;
+        }
+        if (at == STREAM_AT_FAILED ||
+            local_span(&reader->local->base, lane->topic->name, lane->partition, &span, err) != 0 ||
+            local_seek(&reader->base, lane->topic->name, lane->partition,
+                       at == STREAM_AT_EARLIEST ? span.earliest : at, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int local_rewind(struct stream_reader *base, struct ear_error *err)
 {
     struct local_reader *reader = (struct local_reader *)base;
@@ -90,7 +111,7 @@ int local_rewind(struct stream_reader *base, struct ear_error *err)
     }
     result = place_all(reader, txn, &missing, err);
     local_leave(reader->local, txn);
-    return result;
+    return result == 0 ? start_elsewhere(reader, err) : -1;
 }
 
 /* A group is known from its first subscription on, so that nothing it has to read goes by age. */
@@ -184,7 +205,8 @@ static int check_group(const struct local *local, const char *group, struct ear_
 }
 
 int local_subscribe(struct stream_reader **out, struct stream *stream, const char *group,
-                    const char *const topics[], size_t topic_count, struct ear_error *err)
+                    const char *const topics[], size_t topic_count,
+                    const struct stream_start *start, struct ear_error *err)
 {
     struct local *local = (struct local *)stream;
     struct local_reader *reader;
@@ -207,7 +229,10 @@ int local_subscribe(struct stream_reader **out, struct stream *stream, const cha
     for (size_t i = 0; i < topic_count; i++) {
         add_lanes(reader, local_find_topic(local, topics[i]));
     }
-    if (join_group(reader, err) != 0) {
+    if (start != NULL) {
+        reader->start = *start;
+    }
+    if (join_group(reader, err) != 0 || start_elsewhere(reader, err) != 0) {
         local_reader_close(&reader->base);
         return -1;
     }

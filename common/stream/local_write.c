@@ -194,7 +194,7 @@ int local_publish(struct stream_transaction *base, const char *name, const char 
     if (key == NULL) {
         partition = (int)(atomic_fetch_add(&local->turn, 1) % (unsigned)topic->count);
     } else {
-        partition = local_partition_of(topic, hash128_of(key, key_length));
+        partition = stream_partition_of(topic->by_prefix, key, key_length, topic->count);
     }
     to = append_bytes(transaction->bytes + transaction->used, &header, sizeof header);
     to = append_bytes(to, key, key_bytes);

@@ -4,9 +4,28 @@
 
 #include <string.h>
 
+#include "common/hash.h"
 #include "common/stream/stream_internal.h"
 
 static const struct stream_backend *const backends[] = {&stream_local};
+
+int stream_partition_of(bool by_prefix, const char *key, size_t key_length, int count)
+{
+    const char *end = by_prefix ? memchr(key, '/', key_length) : NULL;
+    struct hash128 hash = hash128_of(key, end == NULL ? key_length : (size_t)(end - key));
+    uint64_t number = 0;
+
+    for (size_t i = 0; i < sizeof number; i++) {
+        number = number << 8 | hash.bytes[i];
+    }
+    return (int)(number % (uint64_t)count);
+}
+
+int64_t stream_start_at(const struct stream_start *start, const char *topic, int partition,
+                        struct ear_error *err)
+{
+    return start->at == NULL ? STREAM_AT_GROUP : start->at(start->user, topic, partition, err);
+}
 
 int stream_open(struct stream **out, const struct stream_config *config, struct ear_error *err)
 {
@@ -34,9 +53,10 @@ void stream_close(struct stream *stream)
 }
 
 int stream_subscribe(struct stream_reader **out, struct stream *stream, const char *group,
-                     const char *const topics[], size_t topic_count, struct ear_error *err)
+                     const char *const topics[], size_t topic_count,
+                     const struct stream_start *start, struct ear_error *err)
 {
-    return stream->backend->subscribe(out, stream, group, topics, topic_count, err);
+    return stream->backend->subscribe(out, stream, group, topics, topic_count, start, err);
 }
 
 int stream_follow(struct stream_reader **out, struct stream *stream, const char *topic,
@@ -72,6 +92,41 @@ int stream_rewind(struct stream_reader *reader, struct ear_error *err)
 int64_t stream_position(const struct stream_reader *reader, const char *topic, int partition)
 {
     return reader->backend->position(reader, topic, partition);
+}
+
+int stream_share_open(struct stream_share **out, struct stream *stream, const char *group,
+                      const char *const tables[], size_t table_count, struct ear_error *err)
+{
+    return stream->backend->share_open(out, stream, group, tables, table_count, err);
+}
+
+void stream_share_close(struct stream_share *share)
+{
+    if (share != NULL) {
+        share->backend->share_close(share);
+    }
+}
+
+int stream_share_turn(struct stream_share *share, int timeout_ms, bool *changed,
+                      struct ear_error *err)
+{
+    return share->backend->share_turn(share, timeout_ms, changed, err);
+}
+
+int64_t stream_share_owns(const struct stream_share *share, const char *key, size_t key_length)
+{
+    return share->backend->share_owns(share, key, key_length);
+}
+
+bool stream_share_settling(const struct stream_share *share)
+{
+    return share->backend->share_settling(share);
+}
+
+int stream_share_guard(struct stream_transaction *transaction, struct stream_share *share,
+                       struct ear_error *err)
+{
+    return share->backend->share_guard(transaction, share, err);
 }
 
 int stream_begin(struct stream_transaction **out, struct stream *stream, struct ear_error *err)

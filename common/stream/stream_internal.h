@@ -17,6 +17,10 @@ struct stream_reader {
     const struct stream_backend *backend;
 };
 
+struct stream_share {
+    const struct stream_backend *backend;
+};
+
 struct stream_transaction {
     const struct stream_backend *backend;
 };
@@ -29,7 +33,8 @@ struct stream_backend {
     void (*close)(struct stream *stream);
 
     int (*subscribe)(struct stream_reader **out, struct stream *stream, const char *group,
-                     const char *const topics[], size_t topic_count, struct ear_error *err);
+                     const char *const topics[], size_t topic_count,
+                     const struct stream_start *start, struct ear_error *err);
     int (*follow)(struct stream_reader **out, struct stream *stream, const char *topic,
                   int64_t from_us, struct ear_error *err);
     void (*reader_close)(struct stream_reader *reader);
@@ -39,6 +44,16 @@ struct stream_backend {
                 size_t max_bytes, int timeout_ms, struct ear_error *err);
     int (*rewind)(struct stream_reader *reader, struct ear_error *err);
     int64_t (*position)(const struct stream_reader *reader, const char *topic, int partition);
+
+    int (*share_open)(struct stream_share **out, struct stream *stream, const char *group,
+                      const char *const tables[], size_t table_count, struct ear_error *err);
+    void (*share_close)(struct stream_share *share);
+    int (*share_turn)(struct stream_share *share, int timeout_ms, bool *changed,
+                      struct ear_error *err);
+    int64_t (*share_owns)(const struct stream_share *share, const char *key, size_t key_length);
+    bool (*share_settling)(const struct stream_share *share);
+    int (*share_guard)(struct stream_transaction *transaction, struct stream_share *share,
+                       struct ear_error *err);
 
     int (*begin)(struct stream_transaction **out, struct stream *stream, struct ear_error *err);
     int (*publish)(struct stream_transaction *transaction, const char *topic, const char *key,
@@ -74,6 +89,14 @@ struct stream_backend {
 };
 
 extern const struct stream_backend stream_local;
+
+/* A key's partition among `count`, as stream.h says: part of the format of both back ends. */
+int stream_partition_of(bool by_prefix, const char *key, size_t key_length, int count);
+
+/* Asks where to begin on a partition. Returns an offset, STREAM_AT_…; without `at`: at the group.
+ */
+int64_t stream_start_at(const struct stream_start *start, const char *topic, int partition,
+                        struct ear_error *err);
 
 /* Empties a batch but keeps its memory for the next read. */
 void batch_reset(struct stream_batch *batch);

@@ -296,7 +296,7 @@ int runner_open(struct runner **out, const struct runner_config *config, struct 
     snprintf(group, sizeof group, "process.%s", config->processor->name);
     if (message_arena_new(&runner->arena, ARENA_BYTES, err) != 0 ||
         json_writer_new(&runner->writer, INSIGHT_MAX, err) != 0 ||
-        stream_subscribe(&runner->reader, config->stream, group, &config->processor->from, 1,
+        stream_subscribe(&runner->reader, config->stream, group, &config->processor->from, 1, NULL,
                          err) != 0) {
         goto done;
     }

@@ -69,42 +69,25 @@ static int open_store(struct runner *runner, bool check, struct ear_error *err)
     return 0;
 }
 
-/* Reads on where the store stands: a partition that it does not know begins at the earliest. */
-static int seek_all(struct runner *runner, struct ear_error *err)
+/* Where the store stands; a partition that it does not know begins at the earliest. */
+static int64_t start_at(void *user, const char *topic, int partition, struct ear_error *err)
 {
-    for (size_t i = 0; i < TOPIC_COUNT; i++) {
-        int partitions = stream_partitions(runner->config.stream, topics[i]);
+    const struct runner *runner = user;
+    int64_t next = apply_position(runner->apply, topic, partition);
 
-        for (int partition = 0; partition < partitions; partition++) {
-            int64_t next = apply_position(runner->apply, topics[i], partition);
-            struct stream_span span = {0};
-
-            if (next < 0 &&
-                stream_span(runner->config.stream, topics[i], partition, &span, err) != 0) {
-                return -1;
-            }
-            next = next < 0 ? span.earliest : next;
-            if (next != stream_position(runner->reader, topics[i], partition) &&
-                stream_seek(runner->reader, topics[i], partition, next, err) != 0) {
-                ear_error_context(err, "the store stands at %s/%d/%lld", topics[i], partition,
-                                  (long long)next);
-                return -1;
-            }
-        }
-    }
-    return 0;
+    (void)err;
+    return next < 0 ? STREAM_AT_EARLIEST : next;
 }
 
 static int subscribe(struct runner *runner, struct ear_error *err)
 {
+    const struct stream_start start = {start_at, runner};
+
     stream_reader_close(runner->reader);
     runner->reader = NULL;
     runner->retry = false;
-    if (stream_subscribe(&runner->reader, runner->config.stream, group, topics, TOPIC_COUNT, err) !=
-        0) {
-        return -1;
-    }
-    return seek_all(runner, err);
+    return stream_subscribe(&runner->reader, runner->config.stream, group, topics, TOPIC_COUNT,
+                            &start, err);
 }
 
 int runner_open(struct runner **out, const struct runner_config *config, struct ear_error *err)

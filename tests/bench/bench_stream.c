@@ -427,7 +427,7 @@ static int run_soak(int64_t seconds, int64_t retention_s, int64_t per_second, co
 
     make_messages(&messages,
                   (size_t)200 * PER_TRANSACTION); /* each key comes again: superseded, too */
-    if (stream_subscribe(&reader, stream, "bench", &topic, 1, &err) != 0) {
+    if (stream_subscribe(&reader, stream, "bench", &topic, 1, NULL, &err) != 0) {
         die("subscribe", err.message);
     }
     printf("%8s %12s %12s %10s %10s\n", "seconds", "published", "kept", "file MiB", "full");

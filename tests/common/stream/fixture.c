@@ -63,11 +63,13 @@ void fixture_configure(struct fixture *fixture)
                                                .compact = true,
                                                .retention_us = 10 * RETENTION_US,
                                                .yields = true};
+    fixture->topics[4] = (struct stream_topic){
+        .name = "seen", .partitions = PARTITIONS, .compact = true, .by_prefix = true};
     fixture->config = (struct stream_config){.url = fixture->url,
                                              .size_bytes = 64 * 1024 * 1024,
                                              .compact_lag_us = LAG_US,
                                              .topics = fixture->topics,
-                                             .topic_count = 4};
+                                             .topic_count = 5};
 }
 
 void fixture_free(struct fixture *fixture)
@@ -117,7 +119,7 @@ struct stream_reader *subscribe(struct stream *stream, const char *group, const 
     struct stream_reader *reader = NULL;
     struct ear_error err = {0};
 
-    if (stream_subscribe(&reader, stream, group, &topic, 1, &err) != 0) {
+    if (stream_subscribe(&reader, stream, group, &topic, 1, NULL, &err) != 0) {
         fail_msg("%s", err.message);
     }
     return reader;

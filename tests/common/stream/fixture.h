@@ -35,13 +35,14 @@ static const int64_t RETENTION_US = 60LL * SECOND_US;
 
 /*
  * Topics, four partitions each: "log" keeps everything, "table" compacts, "aged" goes after
- * RETENTION_US, "posts" compacts, ages after ten times that, and yields.
+ * RETENTION_US, "posts" compacts, ages after ten times that, and yields; "seen" compacts and lies
+ * by prefix.
  */
 struct fixture {
     const struct backend *backend;
     char folder[64];
     char url[96];
-    struct stream_topic topics[4];
+    struct stream_topic topics[5];
     struct stream_config config;
     struct stream *stream;
 };

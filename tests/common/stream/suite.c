@@ -182,7 +182,7 @@ static void a_topic_that_is_new_to_a_group_starts_at_the_earliest(void **state)
     publish_many(f->stream, "table", 4, "v");
     assert_int_equal(read_and_move(f->stream, reader), 6);
     stream_reader_close(reader);
-    assert_int_equal(stream_subscribe(&reader, f->stream, "g", both, 2, &err), 0);
+    assert_int_equal(stream_subscribe(&reader, f->stream, "g", both, 2, NULL, &err), 0);
     assert_int_equal(read_and_move(f->stream, reader), 4);
     stream_reader_close(reader);
 }
@@ -213,6 +213,141 @@ static void where_to_read_can_be_set(void **state)
     assert_int_equal(stream_position(reader, "log", PARTITIONS), -1);
     assert_int_equal(stream_position(reader, "table", 0), -1);
     stream_reader_close(reader);
+}
+
+/* Where the owner's database says to begin: by partition. */
+struct elsewhere {
+    int64_t at[PARTITIONS];
+    int asked;
+};
+
+static int64_t begin_elsewhere(void *user, const char *topic, int partition, struct ear_error *err)
+{
+    struct elsewhere *elsewhere = user;
+
+    assert_string_equal(topic, "log");
+    assert_in_range(partition, 0, PARTITIONS - 1);
+    elsewhere->asked++;
+    if (elsewhere->at[partition] == STREAM_AT_FAILED) {
+        ear_fail(err, EAR_RETRY, "the database is away");
+    }
+    return elsewhere->at[partition];
+}
+
+static void a_database_may_say_where_to_begin(void **state)
+{
+    struct fixture *f = *state;
+    const char *topic = "log";
+    struct elsewhere elsewhere = {.asked = 0};
+    const struct stream_start start = {begin_elsewhere, &elsewhere};
+    struct stream_reader *reader = subscribe(f->stream, "g", "log");
+    struct ear_error err = {0};
+
+    publish_many(f->stream, "log", 40, "v");
+    assert_int_equal(read_and_move(f->stream, reader), 40);
+    stream_reader_close(reader);
+    for (int partition = 0; partition < PARTITIONS; partition++) {
+        elsewhere.at[partition] = STREAM_AT_EARLIEST;
+    }
+    assert_int_equal(stream_subscribe(&reader, f->stream, "g", &topic, 1, &start, &err), 0);
+    assert_int_equal(read_all(reader, NULL, NULL), 40);
+    assert_int_equal(elsewhere.asked, PARTITIONS);
+
+    for (int partition = 0; partition < PARTITIONS; partition++) {
+        elsewhere.at[partition] = stream_position(reader, "log", partition);
+    }
+    elsewhere.at[0] = STREAM_AT_GROUP;
+    assert_int_equal(stream_rewind(reader, &err), 0);
+    assert_int_equal(read_all(reader, NULL, NULL), 0);
+    elsewhere.at[1] = STREAM_AT_FAILED;
+    assert_int_equal(stream_rewind(reader, &err), -1);
+    assert_int_equal(err.kind, EAR_RETRY);
+    stream_reader_close(reader);
+}
+
+/* --- sharing keys out --- */
+
+static void wait_for_share(struct stream_share *share)
+{
+    struct ear_error err = {0};
+    int64_t until_us = mono_us() + 60LL * SECOND_US;
+    bool changed = false;
+
+    assert_true(stream_share_settling(share));
+    while (stream_share_settling(share)) {
+        assert_true(mono_us() < until_us);
+        if (stream_share_turn(share, 100, &changed, &err) != 0) {
+            fail_msg("%s", err.message);
+        }
+    }
+}
+
+static void a_lone_member_owns_every_key_and_what_is_under_it(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const tables[] = {"table", "seen"};
+    struct stream_share *share = NULL;
+    struct stream_transaction *transaction = NULL;
+    struct ear_error err = {0};
+
+    publish_many(f->stream, "table", 20, "before");
+    publish(f->stream, "seen", "k3/one", "before");
+    assert_int_equal(stream_share_open(&share, f->stream, "c", tables, 2, &err), 0);
+    assert_int_equal(stream_share_owns(share, "k3", 2), 0);
+    wait_for_share(share);
+    for (int i = 0; i < 20; i++) {
+        char key[16];
+
+        snprintf(key, sizeof key, "k%d", i);
+        assert_true(stream_share_owns(share, key, strlen(key)) > 0);
+        assert_latest(f->stream, "table", key, "before");
+    }
+    assert_latest(f->stream, "seen", "k3/one", "before");
+
+    assert_int_equal(stream_begin(&transaction, f->stream, &err), 0);
+    assert_int_equal(stream_publish(transaction, "table", "k3", 2, "after", 5, NOW_US, &err), 0);
+    assert_int_equal(stream_publish(transaction, "seen", "k3/two", 6, "after", 5, NOW_US, &err), 0);
+    assert_int_equal(stream_publish(transaction, "log", "p", 1, "post", 4, NOW_US, &err), 0);
+    assert_int_equal(stream_share_guard(transaction, share, &err), 0);
+    if (stream_commit(transaction, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    assert_latest(f->stream, "table", "k3", "after");
+    assert_latest(f->stream, "seen", "k3/two", "after");
+    stream_share_close(share);
+    share = NULL;
+
+    fixture_reopen(f);
+    assert_int_equal(stream_share_open(&share, f->stream, "c", tables, 2, &err), 0);
+    wait_for_share(share);
+    assert_latest(f->stream, "table", "k3", "after");
+    assert_latest(f->stream, "seen", "k3/one", "before");
+    assert_latest(f->stream, "seen", "k3/two", "after");
+    stream_share_close(share);
+}
+
+static void what_lies_by_prefix_lies_beside_its_source(void **state)
+{
+    struct fixture *f = *state;
+    struct ear_error err = {0};
+
+    for (int i = 0; i < 10; i++) {
+        char source[32];
+        char key[64];
+
+        snprintf(source, sizeof source, "source-%d", i);
+        snprintf(key, sizeof key, "source-%d/item", i);
+        publish(f->stream, "table", source, "v");
+        publish(f->stream, "seen", key, "v");
+    }
+    for (int partition = 0; partition < PARTITIONS; partition++) {
+        struct stream_span sources = {0};
+        struct stream_span items = {0};
+
+        assert_int_equal(stream_span(f->stream, "table", partition, &sources, &err), 0);
+        assert_int_equal(stream_span(f->stream, "seen", partition, &items, &err), 0);
+        assert_int_equal(sources.end, items.end);
+    }
 }
 
 /* --- what a batch holds --- */
@@ -799,6 +934,9 @@ int main(void)
         PROMISE(a_group_that_another_reader_moved_is_fenced),
         PROMISE(a_topic_that_is_new_to_a_group_starts_at_the_earliest),
         PROMISE(where_to_read_can_be_set),
+        PROMISE(a_database_may_say_where_to_begin),
+        PROMISE(a_lone_member_owns_every_key_and_what_is_under_it),
+        PROMISE(what_lies_by_prefix_lies_beside_its_source),
         PROMISE(a_batch_keeps_its_limits),
         PROMISE(messages_come_fairly_from_all_partitions),
         PROMISE(what_is_too_large_is_refused_and_the_rest_goes_on),

@@ -243,7 +243,7 @@ static void a_view_reads_while_others_write(void **state)
     assert_int_equal(count_messages(f->stream, "log"), 200);
     assert_latest(f->stream, "table", "a", "1");
     assert_int_equal(stream_begin(&transaction, f->stream, &err), -1);
-    assert_int_equal(stream_subscribe(&reader, f->stream, "g", &topic, 1, &err), -1);
+    assert_int_equal(stream_subscribe(&reader, f->stream, "g", &topic, 1, NULL, &err), -1);
     assert_int_equal(stream_maintain(f->stream, NOW_US, &more, &err), 0);
     assert_false(more);
 }
