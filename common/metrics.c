@@ -339,9 +339,7 @@ const char *metrics_labels(char *out, size_t size, ...)
 
 static void print_value(FILE *text, double value)
 {
-    if (isnan(value)) {
-        fputs(" NaN\n", text);
-    } else if (isinf(value)) {
+    if (isinf(value)) {
         fputs(value < 0 ? " -Inf\n" : " +Inf\n", text);
     } else {
         fprintf(text, " %.15g\n", value);
@@ -394,7 +392,7 @@ static void print_family(FILE *text, const struct family *family, const struct s
     for (; series != NULL; series = series->next) {
         if (family->kind == KIND_HISTOGRAM) {
             print_histogram(text, family, series);
-        } else {
+        } else if (!isnan(series->value)) {
             print_name(text, family->name, "", series->labels, NULL);
             print_value(text, series->value);
         }

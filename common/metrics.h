@@ -26,7 +26,7 @@ void metrics_free(struct metrics *metrics);
  * or NULL. A NULL registry does nothing. */
 void metrics_add(struct metrics *metrics, const char *name, const char *labels, double amount);
 
-/* Sets a gauge. */
+/* Sets a gauge; NAN: this process has nothing to say of it any more, and it is not printed. */
 void metrics_set(struct metrics *metrics, const char *name, const char *labels, double value);
 
 /* Observes a value in a histogram (buckets by name, from the table). */

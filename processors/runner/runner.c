@@ -15,6 +15,7 @@
 #include "processors/runner/runner.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,6 +195,11 @@ int runner_turn(struct runner *runner, bool *idle, struct ear_error *err)
     *idle = false;
     runner->failed_in_stage = false;
     if (gather(runner, err) != 0) {
+        if (err->kind == EAR_FENCED) { /* partitions changed hands: what was read is void */
+            ear_error_clear(err);
+            result = 0;
+            goto done;
+        }
         take_back(runner, err);
         goto done;
     }
@@ -237,18 +243,18 @@ void runner_measure_lag(struct runner *runner)
         struct stream_span span;
         char number[16], labels[256];
         int64_t position = stream_position(runner->reader, topic, partition);
+        double lag = NAN; /* a partition that another process reads */
 
-        if (stream_span(runner->config.stream, topic, partition, &span, &ignored) != 0) {
-            continue;
-        }
-        if (position < span.earliest) {
-            position = span.earliest;
+        if (position >= 0) {
+            if (stream_span(runner->config.stream, topic, partition, &span, &ignored) != 0) {
+                continue;
+            }
+            lag = (double)(span.end - (position < span.earliest ? span.earliest : position));
         }
         snprintf(number, sizeof number, "%d", partition);
         metrics_set(
             runner->config.metrics, "earshot_consumer_lag_messages",
-            metrics_labels(labels, sizeof labels, "topic", topic, "partition", number, NULL),
-            (double)(span.end - position));
+            metrics_labels(labels, sizeof labels, "topic", topic, "partition", number, NULL), lag);
     }
 }
 
