@@ -99,9 +99,9 @@ static int move_positions(struct apply *apply, struct ear_error *err)
             continue;
         }
         if (position->next < 0) {
-            changed = store_run(apply->store, QUERY_POSITION_FIRST, values, 3, err);
+            changed = store_change(apply->store, QUERY_POSITION_FIRST, values, 3, err);
         } else {
-            changed = store_run(apply->store, QUERY_POSITION_MOVE, values, 4, err);
+            changed = store_change(apply->store, QUERY_POSITION_MOVE, values, 4, err);
         }
         if (changed < 0) {
             return -1;

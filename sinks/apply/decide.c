@@ -134,7 +134,7 @@ int decide_apply(struct apply *apply, const struct stream_message *message, stru
             store_bytes(message->value, message->value_length),
         };
 
-        added = store_run(apply->store, QUERY_DECISION_ADD, values, 6, err);
+        added = store_change(apply->store, QUERY_DECISION_ADD, values, 6, err);
     }
     if (added <= 0 || strcmp(kind, "label") != 0) {
         return added < 0 ? -1 : 0;

@@ -132,7 +132,7 @@ int rebuild_command(const struct command_call *call, struct ear_error *err)
         return ear_fail_memory(err, "a path");
     }
     command_stop_on_signals();
-    if (!store_missing(url)) {
+    if (!store_missing(&(struct store_config){.url = url})) {
         ear_fail(err, EAR_CONFIG, "%s is there already; name a file that is not",
                  call->arguments[0]);
     } else if (open_all(&rebuild, call, url, err) == 0 && feed_all(&rebuild, err) == 0) {

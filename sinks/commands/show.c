@@ -35,7 +35,7 @@ static int open_store(struct store **out, const struct command_call *call, const
         goto done;
     }
     config.url = path == NULL ? setup.store_url : url;
-    if (store_missing(config.url)) {
+    if (store_missing(&config)) {
         result = 0;
     } else if (store_open(out, &config, err) == 0) {
         result = store_begin(*out, err);
@@ -315,7 +315,7 @@ static int write_status(struct json_writer *writer, struct store *store, struct 
                   {"outbox", QUERY_OUTBOX_COUNT}};
 
     json_write_object(writer);
-    json_member_string(writer, "sqlite", store_version(store));
+    json_member_string(writer, "version", store_version(store));
     json_member_integer(writer, "pending_bytes", store_pending_bytes(store));
     if (each(store, QUERY_INSIGHT_SPAN, writer, write_span, err) != 0 ||
         each(store, QUERY_DECISION_COUNTS, writer, write_decisions, err) != 0) {

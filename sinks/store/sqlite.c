@@ -79,18 +79,19 @@ static void sqlite_close_store(void *handle)
     free(store);
 }
 
-static int sqlite_open_place(void **out, const char *place, const struct store_config *config,
+static int sqlite_open_place(void **out, const struct store_config *config,
                              const char *const texts[], struct ear_error *err)
 {
     struct sqlite_store *store = calloc(1, sizeof *store);
 
     if (store != NULL) {
-        store->path = strdup(place);
+        store->path = strdup(config->url + strlen(store_sqlite.scheme));
     }
     if (store == NULL || store->path == NULL) {
         free(store);
         return ear_fail_memory(err, "the store");
     }
+    snprintf(store->version, sizeof store->version, "SQLite %s", sqlite3_libversion());
     store->read_only = config->read_only;
     store->texts = texts;
     for (int i = 0; i < QUERY_COUNT; i++) {
@@ -104,11 +105,25 @@ static int sqlite_open_place(void **out, const char *place, const struct store_c
     return 0;
 }
 
-static bool sqlite_missing(const char *place)
+bool sqlite_file_missing(const char *path)
 {
     struct stat about;
 
-    return stat(place, &about) != 0 && errno == ENOENT;
+    return stat(path, &about) != 0 && errno == ENOENT;
+}
+
+static bool sqlite_missing(const struct store_config *config)
+{
+    return sqlite_file_missing(config->url + strlen(store_sqlite.scheme));
+}
+
+/* One process writes a file: it holds whatever there is to hold. */
+static int sqlite_hold(void *handle, bool *held, struct ear_error *err)
+{
+    (void)handle;
+    (void)err;
+    *held = true;
+    return 0;
 }
 
 static bool sqlite_broken(const void *handle)
@@ -116,10 +131,11 @@ static bool sqlite_broken(const void *handle)
     return ((const struct sqlite_store *)handle)->broken;
 }
 
-static int sqlite_begin(void *handle, struct ear_error *err)
+static int sqlite_begin(void *handle, bool exclusive, struct ear_error *err)
 {
     struct sqlite_store *store = handle;
 
+    (void)exclusive; /* a writer of a file is alone anyway */
     return sqlite_script(store, store->read_only ? "BEGIN" : "BEGIN IMMEDIATE",
                          "beginning a transaction", err);
 }
@@ -225,13 +241,14 @@ static struct sqlite_cursor *ready(struct sqlite_store *store, enum store_query 
 }
 
 static int64_t sqlite_run(void *handle, enum store_query query, const struct store_value values[],
-                          size_t count, struct ear_error *err)
+                          size_t count, bool asked, struct ear_error *err)
 {
     struct sqlite_store *store = handle;
     struct sqlite_cursor *cursor = ready(store, query, values, count, err);
     int64_t changed = -1;
     int code = SQLITE_OK;
 
+    (void)asked; /* it costs nothing to know */
     if (cursor == NULL) {
         return -1;
     }
@@ -330,16 +347,17 @@ static int64_t sqlite_pending_bytes(const void *handle)
     return stat(path, &about) == 0 ? (int64_t)about.st_size : 0;
 }
 
-static const char *sqlite_version(void)
+static const char *sqlite_version(const void *handle)
 {
-    return sqlite3_libversion();
+    return ((const struct sqlite_store *)handle)->version;
 }
 
-static const char *sqlite_warning(void)
+static const char *sqlite_warning(const void *handle)
 {
     int version = sqlite3_libversion_number();
     bool mended = version >= 3051003 || version == 3050007 || version == 3044006;
 
+    (void)handle;
     return mended
                ? NULL
                : "this SQLite can damage a file that two processes checkpoint; Earshot's sink is "
@@ -351,6 +369,7 @@ const struct store_backend store_sqlite = {
     .open = sqlite_open_place,
     .close = sqlite_close_store,
     .missing = sqlite_missing,
+    .hold = sqlite_hold,
     .broken = sqlite_broken,
     .begin = sqlite_begin,
     .commit = sqlite_commit,

@@ -22,6 +22,7 @@ struct sqlite_cursor {
 struct sqlite_store {
     sqlite3 *db;
     char *path;
+    char version[32];
     bool read_only;
     bool broken;
     const char *const *texts;
@@ -36,6 +37,8 @@ int sqlite_failed(struct sqlite_store *store, int code, const char *doing, struc
 EAR_MUST_CHECK
 int sqlite_script(struct sqlite_store *store, const char *sql, const char *doing,
                   struct ear_error *err);
+
+bool sqlite_file_missing(const char *path);
 
 /* sqlite_open.c: opening, settings, migrations, checks. */
 EAR_MUST_CHECK

@@ -86,7 +86,7 @@ static int connect_file(struct sqlite_store *store, struct ear_error *err)
     int flags =
         SQLITE_OPEN_NOMUTEX |
         (store->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-    bool fresh = store_sqlite.missing(store->path);
+    bool fresh = sqlite_file_missing(store->path);
     int code = SQLITE_OK;
 
     if (fresh && store->read_only) {

@@ -66,13 +66,10 @@ struct store_value store_blob(const void *bytes, size_t length)
     return (struct store_value){.kind = STORE_BLOB, .bytes = bytes, .length = length};
 }
 
-static const struct store_backend *backend_of(const char *url, const char **place)
+static const struct store_backend *backend_of(const char *url)
 {
     for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++) {
-        size_t length = strlen(backends[i]->scheme);
-
-        if (strncmp(url, backends[i]->scheme, length) == 0) {
-            *place = url + length;
+        if (strncmp(url, backends[i]->scheme, strlen(backends[i]->scheme)) == 0) {
             return backends[i];
         }
     }
@@ -120,8 +117,7 @@ static int cut_queries(struct store *store, struct ear_error *err)
 int store_open(struct store **out, const struct store_config *config, struct ear_error *err)
 {
     int result = -1;
-    const char *place = NULL;
-    const struct store_backend *backend = backend_of(config->url, &place);
+    const struct store_backend *backend = backend_of(config->url);
     struct store *store = NULL;
 
     if (backend == NULL) {
@@ -139,7 +135,7 @@ int store_open(struct store **out, const struct store_config *config, struct ear
     memcpy(store->queries, queries_sql, queries_sql_size + 1);
     store->backend = backend;
     if (cut_queries(store, err) != 0 ||
-        backend->open(&store->handle, place, config, store->texts, err) != 0) {
+        backend->open(&store->handle, config, store->texts, err) != 0) {
         goto done;
     }
     *out = store;
@@ -163,12 +159,21 @@ void store_close(struct store *store)
     free(store);
 }
 
-bool store_missing(const char *url)
+bool store_missing(const struct store_config *config)
 {
-    const char *place = NULL;
-    const struct store_backend *backend = backend_of(url, &place);
+    const struct store_backend *backend = backend_of(config->url);
 
-    return backend != NULL && backend->missing(place);
+    return backend != NULL && backend->missing(config);
+}
+
+bool store_shared(const struct store *store)
+{
+    return store->backend->shared;
+}
+
+int store_hold(struct store *store, bool *held, struct ear_error *err)
+{
+    return store->backend->hold(store->handle, held, err);
 }
 
 bool store_broken(const struct store *store)
@@ -178,7 +183,12 @@ bool store_broken(const struct store *store)
 
 int store_begin(struct store *store, struct ear_error *err)
 {
-    return store->backend->begin(store->handle, err);
+    return store->backend->begin(store->handle, false, err);
+}
+
+int store_begin_exclusive(struct store *store, struct ear_error *err)
+{
+    return store->backend->begin(store->handle, true, err);
 }
 
 int store_commit(struct store *store, struct ear_error *err)
@@ -206,10 +216,16 @@ int store_savepoint_undo(struct store *store, struct ear_error *err)
     return store->backend->savepoint_undo(store->handle, err);
 }
 
-int64_t store_run(struct store *store, enum store_query query, const struct store_value values[],
-                  size_t count, struct ear_error *err)
+int store_run(struct store *store, enum store_query query, const struct store_value values[],
+              size_t count, struct ear_error *err)
 {
-    return store->backend->run(store->handle, query, values, count, err);
+    return store->backend->run(store->handle, query, values, count, false, err) < 0 ? -1 : 0;
+}
+
+int64_t store_change(struct store *store, enum store_query query, const struct store_value values[],
+                     size_t count, struct ear_error *err)
+{
+    return store->backend->run(store->handle, query, values, count, true, err);
 }
 
 int store_select(struct store_rows **out, struct store *store, enum store_query query,
@@ -302,10 +318,10 @@ int64_t store_pending_bytes(const struct store *store)
 
 const char *store_version(const struct store *store)
 {
-    return store->backend->version();
+    return store->backend->version(store->handle);
 }
 
 const char *store_warning(const struct store *store)
 {
-    return store->backend->warning();
+    return store->backend->warning(store->handle);
 }

@@ -8,9 +8,9 @@
  * parameters only; and whoever writes does so between store_begin and store_commit, rows and
  * positions at once.
  *
- * A back end (store_internal.h) runs those queries: SQLite (sqlite.c), and later PostgreSQL
- * (refused by name until then). What a table holds, and why, is told in its schema. Policy - when
- * to retry, to open anew, to give up - is the caller's; an error's kind says which:
+ * A back end (store_internal.h) runs those queries: SQLite, one process's file, or PostgreSQL,
+ * which many share (store_shared). What a table holds, and why, is told in its schema. Policy -
+ * when to retry, to open anew, to give up - is the caller's; an error's kind says which:
  * EAR_REJECT: the database refuses this row, everything else may go on (inside a savepoint);
  * EAR_RETRY: nothing of the transaction counts; if store_broken then says so, the store has to be
  * closed and opened again before the next try; EAR_CONFIG: a person has to act; EAR_FATAL: broken.
@@ -28,10 +28,12 @@ struct store;
 struct store_rows;
 
 struct store_config {
-    const char *url; /* "sqlite:PATH" */
-    bool read_only;  /* views: makes nothing, writes nothing, checkpoints nothing; no store yet is
-                        EAR_RETRY */
-    bool check;      /* read the whole file first and refuse a damaged one: after store_broken */
+    const char *url;    /* "sqlite:PATH", or "postgresql://…": a URI as libpq reads it */
+    const char *schema; /* PostgreSQL: where its tables lie; NULL: earshot */
+    const char *role;   /* PostgreSQL: who connects, as application_name earshot-ROLE; NULL: sink */
+    bool read_only; /* views: makes nothing, writes nothing, checkpoints nothing; no store yet is
+                       EAR_RETRY */
+    bool check;     /* read the whole file first and refuse a damaged one: after store_broken */
 };
 
 /* Every query by its name in queries.sql, in no order. */
@@ -133,15 +135,37 @@ EAR_MUST_CHECK
 int store_open(struct store **out, const struct store_config *config, struct ear_error *err);
 void store_close(struct store *store);
 
-/* True if there is no store at this URL yet: a view then shows that nothing was said. */
-bool store_missing(const char *url);
+/* True if there is no store at this URL yet: a view then shows that nothing was said. A server that
+ * does not answer is no proof of that: store_open says what is wrong with it. */
+bool store_missing(const struct store_config *config);
+
+/* Other processes may write this store too (PostgreSQL). Then every transaction of ours touches
+ * only rows of the partitions that are ours, and what needs the whole picture is the holder's. */
+bool store_shared(const struct store *store);
+
+/*
+ * Tries to become, or to stay, the one process that does what needs the whole picture; called about
+ * once a second, outside a transaction. *held: we are. PostgreSQL: a lock of this connection, free
+ * again when that ends, however it ends; a holder that does not come by for 8 s is disconnected, so
+ * that a paused one is no holder. SQLite: always held. -1: EAR_RETRY, as of any query.
+ */
+EAR_MUST_CHECK
+int store_hold(struct store *store, bool *held, struct ear_error *err);
 
 /* A statement failed in a way after which the handle must not be used: close and open again. */
 bool store_broken(const struct store *store);
 
-/* Begins a transaction: the writer's takes the write lock at once, a reader's is a snapshot. */
+/*
+ * Begins a transaction: SQLite's writer takes the write lock at once; on a shared store many run
+ * side by side, each statement sees what was committed before it. A reader's is a snapshot.
+ */
 EAR_MUST_CHECK
 int store_begin(struct store *store, struct ear_error *err);
+/* The same, alone: waits until no other transaction of a writer runs, and holds off new ones. */
+EAR_MUST_CHECK
+int store_begin_exclusive(struct store *store, struct ear_error *err);
+/* -1: nothing of the transaction counts, but where store_broken says so: then the connection was
+ * lost and the commit may have arrived; open again and read the positions. */
 EAR_MUST_CHECK
 int store_commit(struct store *store, struct ear_error *err);
 void store_rollback(struct store *store); /* does nothing outside a transaction */
@@ -154,10 +178,21 @@ int store_savepoint_keep(struct store *store, struct ear_error *err);
 EAR_MUST_CHECK
 int store_savepoint_undo(struct store *store, struct ear_error *err);
 
-/* Runs a query that gives no rows. Returns how many rows it changed, or -1. */
+/*
+ * Runs a query that gives no rows. Inside a transaction and outside a savepoint it need not have
+ * run when this returns (PostgreSQL: it is sent with others, in order): a failure then shows at a
+ * later call, at store_commit at the latest, with the kind it has; only inside a savepoint is it
+ * known which query failed. So: try a batch without savepoints, and where it ends in EAR_REJECT
+ * roll back and do it again with one savepoint a message.
+ */
 EAR_MUST_CHECK
-int64_t store_run(struct store *store, enum store_query query, const struct store_value values[],
-                  size_t count, struct ear_error *err);
+int store_run(struct store *store, enum store_query query, const struct store_value values[],
+              size_t count, struct ear_error *err);
+
+/* The same, waiting for the answer. Returns how many rows it changed, or -1. */
+EAR_MUST_CHECK
+int64_t store_change(struct store *store, enum store_query query, const struct store_value values[],
+                     size_t count, struct ear_error *err);
 
 /*
  * Runs a query that gives rows. One at a time per query: end it before asking the same one again.
@@ -186,8 +221,8 @@ EAR_MUST_CHECK
 int store_ask_integer(int64_t *out, bool *found, struct store *store, enum store_query query,
                       const struct store_value values[], size_t count, struct ear_error *err);
 
-/* A copy of the whole as of now, in a new file (SQLite: VACUUM INTO). The only backup of a live
- * store. */
+/* A copy of the whole as of now, in a new file (SQLite: VACUUM INTO; the only backup of a live
+ * file). PostgreSQL: EAR_CONFIG, which says to use pg_dump. */
 EAR_MUST_CHECK
 int store_backup(struct store *store, const char *path, struct ear_error *err);
 
@@ -195,7 +230,8 @@ int store_backup(struct store *store, const char *path, struct ear_error *err);
  * 256 MiB. */
 int64_t store_pending_bytes(const struct store *store);
 
-/* "SQLite 3.40.1", and what a person has to know about this version, or NULL. Static strings. */
+/* "SQLite 3.40.1", and what a person has to know about this store, or NULL. For the life of the
+ * store. */
 const char *store_version(const struct store *store);
 const char *store_warning(const struct store *store);
 

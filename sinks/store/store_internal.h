@@ -11,20 +11,23 @@
 #include "sinks/store/store.h"
 
 struct store_backend {
-    const char *scheme; /* "sqlite:" */
-    int (*open)(void **handle, const char *place, const struct store_config *config,
-                const char *const texts[], struct ear_error *err);
+    const char *scheme; /* "sqlite:": how its URLs begin */
+    bool shared;
+    int (*open)(void **handle, const struct store_config *config, const char *const texts[],
+                struct ear_error *err);
     void (*close)(void *handle);
-    bool (*missing)(const char *place);
+    bool (*missing)(const struct store_config *config);
     bool (*broken)(const void *handle);
-    int (*begin)(void *handle, struct ear_error *err);
+    int (*hold)(void *handle, bool *held, struct ear_error *err);
+    int (*begin)(void *handle, bool exclusive, struct ear_error *err);
     int (*commit)(void *handle, struct ear_error *err);
     void (*rollback)(void *handle);
     int (*savepoint)(void *handle, struct ear_error *err);
     int (*savepoint_keep)(void *handle, struct ear_error *err);
     int (*savepoint_undo)(void *handle, struct ear_error *err);
+    /* The number of rows changed is asked for, or the query may run later. */
     int64_t (*run)(void *handle, enum store_query query, const struct store_value values[],
-                   size_t count, struct ear_error *err);
+                   size_t count, bool asked, struct ear_error *err);
     void *(*select)(void *handle, enum store_query query, const struct store_value values[],
                     size_t count, struct ear_error *err); /* a cursor, or NULL */
     int (*next)(void *cursor, struct ear_error *err);
@@ -35,8 +38,8 @@ struct store_backend {
     const void *(*bytes)(void *cursor, int column, bool text, size_t *length);
     int (*backup)(void *handle, const char *path, struct ear_error *err);
     int64_t (*pending_bytes)(const void *handle);
-    const char *(*version)(void);
-    const char *(*warning)(void);
+    const char *(*version)(const void *handle);
+    const char *(*warning)(const void *handle);
 };
 
 extern const struct store_backend store_sqlite;

@@ -72,7 +72,7 @@ static int open_store(struct view *view, const struct command_call *call, struct
         settings_print_findings(call->settings, false);
         result =
             ear_fail(err, EAR_CONFIG, "the configuration has mistakes; earshot check names them");
-    } else if (store_missing(config.url)) {
+    } else if (store_missing(&config)) {
         result = 0;
     } else if (store_open(&view->store, &config, err) == 0) {
         result = store_begin(view->store, err);

@@ -174,10 +174,10 @@ static void a_guarded_position_moves_from_where_it_stood_only(void **state)
     struct store_value move[] = {store_text("insights"), store_integer(0), store_integer(20),
                                  store_integer(10)};
 
-    assert_int_equal(store_run(place->store, QUERY_POSITION_FIRST, first, 3, &err), 1);
-    assert_int_equal(store_run(place->store, QUERY_POSITION_FIRST, first, 3, &err), 0);
-    assert_int_equal(store_run(place->store, QUERY_POSITION_MOVE, move, 4, &err), 1);
-    assert_int_equal(store_run(place->store, QUERY_POSITION_MOVE, move, 4, &err), 0);
+    assert_int_equal(store_change(place->store, QUERY_POSITION_FIRST, first, 3, &err), 1);
+    assert_int_equal(store_change(place->store, QUERY_POSITION_FIRST, first, 3, &err), 0);
+    assert_int_equal(store_change(place->store, QUERY_POSITION_MOVE, move, 4, &err), 1);
+    assert_int_equal(store_change(place->store, QUERY_POSITION_MOVE, move, 4, &err), 0);
 }
 
 static void text_comes_back_byte_for_byte(void **state)
@@ -228,11 +228,11 @@ static void a_reader_of_no_store_is_told_so(void **state)
     struct store_config config = {.url = url, .read_only = true};
 
     snprintf(url, sizeof url, "%s.none", place->url);
-    assert_true(store_missing(url));
-    assert_false(store_missing(place->url));
+    assert_true(store_missing(&config));
+    assert_false(store_missing(&(struct store_config){.url = place->url}));
     assert_int_equal(store_open(&reader, &config, &err), -1);
     assert_int_equal(err.kind, EAR_RETRY);
-    assert_true(store_missing(url));
+    assert_true(store_missing(&config));
 }
 
 static void a_backup_is_a_store_of_its_own(void **state)
