@@ -24,7 +24,8 @@ OLDEST = 3    # so many of a feed's oldest items are never deleted: while older 
 class Item:
     def __init__(self, source, number, text, now):
         self.source, self.number, self.text = source, number, text
-        self.created, self.touched, self.deleted, self.edits = now, now, False, 0
+        self.created, self.touched, self.deleted = now, now, False
+        self.history = [text]  # all that it ever said; None: it was deleted
 
 
 class Feed:
@@ -32,7 +33,7 @@ class Feed:
 
     def __init__(self, name, seed, full=1 << 30):
         self.name, self.random, self.full = name, random.Random(seed), full
-        self.items, self.lock, self.count = [], threading.Lock(), 0
+        self.items, self.lock, self.count, self.changes = [], threading.Lock(), 0, 0
 
     def text(self):
         return self.random.choice(TEXTS).format(n=self.random.randrange(100000))
@@ -40,15 +41,18 @@ class Feed:
     def turn(self, now):
         """Adds, edits or deletes one item."""
         with self.lock:
+            self.changes += 1
             fresh = [i for i in self.items if not i.deleted and now - i.touched > 0.2]
             young = [i for i in fresh if i.number > OLDEST]
             dice = self.random.random()
             if dice < 0.08 and young:
                 item = self.random.choice(young)
                 item.deleted = True
+                item.history.append(None)
             elif fresh and (dice < 0.30 or self.count >= self.full):
                 item = self.random.choice(fresh)
-                item.text, item.touched, item.edits = self.text() + " Edited.", now, item.edits + 1
+                item.text, item.touched = f"{self.text()} Edit {len(item.history)}.", now
+                item.history.append(item.text)
             else:
                 self.count += 1
                 item = Item(self.name, self.count, self.text(), now)
@@ -56,14 +60,16 @@ class Feed:
             return item
 
     def rss(self, base):
+        """The feed, and its entity tag: it grows with every change, so that a cursor that went back shows it."""
         with self.lock:
+            tag = f'"{self.changes:08}"'
             shown = [i for i in self.items if not i.deleted][::-1]
             entries = "".join(
                 f"<item><guid isPermaLink=\"false\">{self.name}-{i.number}</guid><link>{base}/{self.name}/{i.number}</link>"
                 f"<title>Note {i.number}</title><author>rider{i.number % 37}</author>"
                 f"<pubDate>{email.utils.formatdate(i.created, usegmt=True)}</pubDate>"
                 f"<description>{html.escape(i.text)}</description></item>" for i in shown)
-        return f"<?xml version=\"1.0\"?><rss version=\"2.0\"><channel><title>{self.name}</title><link>{base}</link>{entries}</channel></rss>"
+        return tag, f"<?xml version=\"1.0\"?><rss version=\"2.0\"><channel><title>{self.name}</title><link>{base}</link>{entries}</channel></rss>"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -75,17 +81,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if feed is None:
             return self.answer(404, "nothing here")
         if len(parts) == 1:
-            return self.answer(200, feed.rss(f"http://127.0.0.1:{self.server.server_port}"), "application/rss+xml")
+            tag, body = feed.rss(f"http://127.0.0.1:{self.server.server_port}")
+            if self.headers.get("If-None-Match") == tag:
+                return self.answer(304, "", "application/rss+xml", tag)
+            return self.answer(200, body, "application/rss+xml", tag)
         with feed.lock:
             item = next((i for i in feed.items if str(i.number) == parts[1]), None)
             gone = item is None or item.deleted
         return self.answer(410 if gone else 200, "gone" if gone else "here")
 
-    def answer(self, status, body, kind="text/plain"):
+    def answer(self, status, body, kind="text/plain", tag=None):
         data = body.encode()
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
+        if tag:
+            self.send_header("ETag", tag)
         self.end_headers()
         self.wfile.write(data)
 
@@ -103,8 +114,8 @@ class Server(http.server.ThreadingHTTPServer):
 class World:
     """The server, the file and the thread that changes them; stop it, and what was served stands still."""
 
-    def __init__(self, folder, seed, rate):
-        self.feeds = {name: Feed(name, f"{seed}-{name}", FULL) for name in ("alpha", "beta", "gamma")}
+    def __init__(self, folder, seed, rate, feeds=("alpha", "beta", "gamma")):
+        self.feeds = {name: Feed(name, f"{seed}-{name}", FULL) for name in feeds}
         self.log = Feed("notes", f"{seed}-notes")
         self.path = folder / "notes.ndjson"
         self.path.write_text("")
@@ -147,16 +158,18 @@ class World:
         self.thread.join(2)
         self.server.shutdown()
 
+    def histories(self):
+        """Post id -> all that was served of it, in order; None at the end: it was deleted."""
+        out = {f"feed:127.0.0.1:{self.port}:{feed.name}-{i.number}": i.history for feed in self.feeds.values() for i in feed.items}
+        out.update({f"file:notes:n{i.number}": i.history for i in self.log.items})
+        return out
+
     def wanted(self):
         """Post id -> text of all that was served and is not deleted."""
-        out = {}
-        for feed in self.feeds.values():
-            out.update({f"feed:127.0.0.1:{self.port}:{feed.name}-{i.number}": i.text for i in feed.items if not i.deleted})
-        out.update({f"file:notes:n{i.number}": i.text for i in self.log.items if not i.deleted})
-        return out
+        return {post: history[-1] for post, history in self.histories().items() if history[-1] is not None}
 
     def config(self):
         base = f"http://127.0.0.1:{self.port}"
         feeds = "\n".join(f"  - {{name: {name}, use: feed, url: \"{base}/{name}\", every: 1s}}" for name in self.feeds)
         return (f"earshot: 1\nbrands:\n  Tandelo: [tandelo]\ncompetitors:\n  Velquora: [velquora]\nsources:\n{feeds}\n"
-                f"  - {{name: notes, use: file, path: notes.ndjson, channel: frontline, every: 1s}}\nnetwork: {{allow: [127.0.0.1]}}\n")
+                f"  - {{name: notes, use: file, path: \"{self.path}\", channel: frontline, every: 1s}}\nnetwork: {{allow: [127.0.0.1]}}\n")

@@ -9,7 +9,6 @@ Appends a line a round to the ledger (build/storm/ledger.ndjson: commit, seed, k
 holds the kills that were asked for, or after the minutes; exit 0 if no round of this commit found a fault. What a faulty round left lies in fault-SEED beside the ledger."""
 
 import argparse
-import collections
 import json
 import os
 import pathlib
@@ -25,6 +24,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
+import judge  # noqa: E402
+import ledger  # noqa: E402
 import source  # noqa: E402
 
 ROUND_S = 25
@@ -123,52 +124,20 @@ def settle(place):
         time.sleep(0.3)
 
 
-def check_versions(place, topic, faults):
-    last = {}
+def tapped(place, topic):
     for line in place.run("tap", topic, "--from", "0", "--until-end", "--json", "--meta").stdout.splitlines():
-        message = json.loads(line)
-        value = message["value"] if isinstance(message["value"], dict) else json.loads(message["value"])
-        if value["version"] < last.get(value["id"], 0):
-            faults.append(f"{topic}: {value['id']} goes back from version {last[value['id']]} to {value['version']}")
-        last[value["id"]] = value["version"]
-
-
-def check_facts(place, stored, faults):
-    """Each stored post has facts of its own, under each of its labels, and nobody else has any; the roll-ups say what the facts say."""
-    base = sqlite3.connect(f"file:{place.folder}/earshot.data/store.sqlite?mode=ro", uri=True)
-    facts = collections.defaultdict(set)
-    for post, label in base.execute("SELECT DISTINCT post, label FROM fact"):
-        facts[post].add(label)
-    if set(facts) != set(stored):
-        faults.append(f"facts of {len(facts)} posts, {len(stored)} are stored: {sorted(set(facts) ^ set(stored))[:3]}")
-    for post, labels in facts.items():
-        wanted = {"", *(stored[post]["labels"] if post in stored else ())}
-        if labels != wanted:
-            faults.append(f"{post}: facts under {sorted(labels)}, labels are {sorted(wanted)}")
-    rolled = base.execute("SELECT day, brand, label, posts, people, conversations FROM rollup_day WHERE posts > 0 ORDER BY 1, 2, 3").fetchall()
-    counted = base.execute("SELECT day, brand, label, count(DISTINCT post), count(DISTINCT author), count(DISTINCT thread) FROM fact WHERE audience = 0"
-                           " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3").fetchall()
-    if [r[:4] for r in rolled] != [c[:4] for c in counted]:
-        faults.append(f"roll-ups differ from facts: {sorted(set(r[:4] for r in rolled) ^ set(c[:4] for c in counted))[:3]}")
-    base.close()
+        value = json.loads(line)["value"]
+        yield value if isinstance(value, dict) else json.loads(value)
 
 
 def check(place, world):
-    """What is wrong with the store; empty: nothing."""
-    faults = []
-    wanted = world.wanted()
-    rows = place.posts()
-    stored = {row["id"]: row for row in rows}
-    doubled = [i for i, n in collections.Counter(row["id"] for row in rows).items() if n > 1]
-    lost = sorted(set(wanted) - set(stored))
-    extra = sorted(set(stored) - set(wanted))
-    stale = sorted(i for i in set(wanted) & set(stored) if stored[i]["text"] != wanted[i])
-    for name, ids in (("doubled", doubled), ("lost", lost), ("not asked for (a deletion missed)", extra), ("stale", stale)):
-        if ids:
-            faults.append(f"{len(ids)} {name}: {ids[:4]}")
-    check_facts(place, stored, faults)
-    for topic in ("posts", "insights"):
-        check_versions(place, topic, faults)
+    """How many posts there should be, and what is wrong; empty: nothing."""
+    wanted, rows = world.wanted(), place.posts()
+    base = sqlite3.connect(f"file:{place.folder}/earshot.data/store.sqlite?mode=ro", uri=True)
+    faults = judge.store(rows, wanted) + judge.facts(lambda text: base.execute(text).fetchall(), rows)
+    base.close()
+    faults += judge.published("posts", tapped(place, "posts"), world.histories())
+    faults += judge.versions("insights", tapped(place, "insights"))
     return len(wanted), faults
 
 
@@ -182,18 +151,12 @@ def main():
     options = parser.parse_args()
     build = options.build.resolve()
     harness.BUILD = build
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=harness.ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    dirty = subprocess.run(["git", "status", "--porcelain"], cwd=harness.ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    commit += "+changes" if dirty else ""
-    ledger = build / "ledger.ndjson"
-    past = [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
-    past = [entry for entry in past if entry["commit"] == commit]
-    kills, bad = sum(e["kills"] for e in past), [e for e in past if e["faults"]]
+    book = ledger.Ledger(build / "ledger.ndjson")
     points = kill_points(build)
-    print(f"storm: commit {commit}, {kills} kills in the ledger, {len(points)} kill points", flush=True)
+    print(f"storm: commit {book.commit}, {book.sum('kills')} kills in the ledger, {len(points)} kill points", flush=True)
     ends = time.monotonic() + options.minutes * 60
-    began, number = time.monotonic(), len(past)
-    while kills < options.kills and time.monotonic() < ends:
+    began, number = time.monotonic(), len(book.rounds)
+    while book.sum("kills") < options.kills and time.monotonic() < ends:
         seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
         dice = random.Random(seed)
         with harness.place() as place:
@@ -214,13 +177,10 @@ def main():
                 world.close()
             if faults:
                 shutil.copytree(place.folder, build / f"fault-{seed}", dirs_exist_ok=True)
-        entry = {"commit": commit, "seed": seed, "kills": total, "posts": posts, "modes": modes, "faults": faults, "at": time.strftime("%FT%TZ", time.gmtime())}
-        with open(ledger, "a", encoding="utf-8") as out:
-            out.write(json.dumps(entry) + "\n")
-        kills += total
-        bad += [entry] if faults else []
+        book.add({"seed": seed, "kills": total, "posts": posts, "modes": modes, "faults": faults, "at": time.strftime("%FT%TZ", time.gmtime())})
         print(f"  seed {seed}: {total} kills ({', '.join(modes)}), {posts} posts: {'; '.join(faults) or 'nothing lost, nothing doubled'}", flush=True)
-    print(f"storm: {kills} kills, {len(bad)} rounds with faults, {time.monotonic() - began:.0f} s: {'FAILED' if bad else 'passed'}")
+    bad = book.bad()
+    print(f"storm: {book.sum('kills')} kills, {len(bad)} rounds with faults, {time.monotonic() - began:.0f} s: {'FAILED' if bad else 'passed'}")
     return 1 if bad else 0
 
 
