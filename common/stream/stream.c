@@ -7,7 +7,7 @@
 #include "common/hash.h"
 #include "common/stream/stream_internal.h"
 
-static const struct stream_backend *const backends[] = {&stream_local};
+static const struct stream_backend *const backends[] = {&stream_local, &stream_kafka};
 
 int stream_partition_of(bool by_prefix, const char *key, size_t key_length, int count)
 {
@@ -34,14 +34,9 @@ int stream_open(struct stream **out, const struct stream_config *config, struct 
             return backends[i]->open(out, config, err);
         }
     }
-    if (strncmp(config->url, "kafka:", strlen("kafka:")) == 0) {
-        return ear_fail(
-            err, EAR_CONFIG,
-            "stream.url names Kafka, whose back end is not built yet; write local:PATH, "
-            "or leave stream.url out");
-    }
     return ear_fail(err, EAR_CONFIG,
-                    "stream.url '%.*s' names no log that is known; write local:PATH",
+                    "stream.url '%.*s' names no log that is known; write local:PATH or "
+                    "kafka://HOST:PORT/PREFIX",
                     (int)strcspn(config->url, ":") + 1, config->url);
 }
 

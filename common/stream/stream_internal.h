@@ -89,6 +89,7 @@ struct stream_backend {
 };
 
 extern const struct stream_backend stream_local;
+extern const struct stream_backend stream_kafka;
 
 /* A key's partition among `count`, as stream.h says: part of the format of both back ends. */
 int stream_partition_of(bool by_prefix, const char *key, size_t key_length, int count);

@@ -886,7 +886,10 @@ static void an_unknown_log_is_refused_by_name(void **state)
         const char *url;
         const char *said;
     } cases[] = {
-        {"kafka://localhost:9092/acme", "not built yet"},
+        {"kafka://localhost:9092", "no prefix"},
+        {"kafka://localhost/acme", "HOST:PORT"},
+        {"kafka://me:secret@localhost:9092/acme", "stream.security"},
+        {"kafka://localhost:9092/a/b", "a prefix has letters"},
         {"ftp://localhost", "'ftp:'"},
         {"local:", "no path"},
         {"local:/proc/nothing/log", "/proc/nothing/log"},
