@@ -2,9 +2,11 @@
 """What the storms compare when all is quiet: the store and the topics with the list of what was served. Each function returns faults, sentences."""
 
 import collections
+import json
 
 FACTS = "SELECT DISTINCT post, label FROM fact"
 ROLLED = "SELECT day, brand, label, posts FROM rollup_day WHERE posts > 0 ORDER BY 1, 2, 3"
+CELLS = "SELECT day, brand, label, posts, people, conversations FROM rollup_day WHERE posts > 0"
 COUNTED = "SELECT day, brand, label, count(DISTINCT post) FROM fact WHERE audience = 0 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
 
 
@@ -66,3 +68,49 @@ def published(topic, values, histories):
         if histories[post][-1] is not None:
             faults.append(f"{topic}: {post} was never published")
     return faults
+
+
+def reach(cursor):
+    """How far a source's cursor has come: what only ever grows. A feed's entity tag, a file's offset."""
+    if cursor["use"] == "feed":
+        return cursor.get("etag") or ""
+    offsets, left = [0], [cursor.get("cursor")]
+    while left:
+        at = left.pop()
+        if isinstance(at, dict):
+            offsets += [at["o"]] if isinstance(at.get("o"), int) else []
+            left += at.values()
+        elif isinstance(at, list):
+            left += at
+    return max(offsets)
+
+
+def cursors(values):
+    """No source's cursor goes back, neither in what it says nor in when it was written."""
+    faults, last = [], {}
+    for value in values:
+        now = (reach(value), value["at"])
+        before = last.get(value["source"])
+        if before is not None and (now[0] < before[0] or now[1] < before[1]):
+            faults.append(f"cursors: {value['source']} goes back from {before} to {now}")
+        last[value["source"]] = now
+    return faults
+
+
+def trends(messages, query):
+    """The last value of each cell on the topic is what the store holds: whole days as rolled up."""
+    cells, faults = {}, []
+    for message in messages:
+        cells[message["key"]] = json.loads(message["payload"]) if message["payload"] is not None else None
+    days = {(c["start"][:10], c["brand"], c["label"]): (c["posts"], c["people"], c["conversations"]) for c in cells.values() if c and c["window"] == "1d"}
+    rolled = {tuple(row[:3]): tuple(row[3:]) for row in query(CELLS)}
+    for cell in sorted(set(days) | set(rolled)):
+        if days.get(cell) != rolled.get(cell):
+            faults.append(f"trends: {cell} is {days.get(cell)} on the topic, {rolled.get(cell)} in the store")
+    return faults
+
+
+def audit(place):
+    """Whether `earshot status` says that the ledger of messages balances."""
+    status = json.loads(place.run("status", "-o", "json", codes=(0, 1)).stdout)
+    return [f"audit: {json.dumps(each)}" for each in status["audit"]["differences"]]
