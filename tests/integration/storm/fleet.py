@@ -194,7 +194,7 @@ class Fleet:
         if action == "pause" and member.running():
             # The point holds one thread for a second; all of the process is held, heartbeats too, until somebody else owns its work.
             self.hit(member, signal.SIGSTOP, None)
-            member.stopped_until = time.monotonic() + self.dice.choice((SESSION_S + 1, TRANSACTION_S + 2))
+            member.stopped_until = time.monotonic() + self.dice.choice((SESSION_S + 1, SESSION_S + 1, SESSION_S + 1, TRANSACTION_S + 2))
 
     def next_point(self, member):
         """The point of this role that was reached least so far, half of the times."""
