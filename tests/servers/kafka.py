@@ -152,11 +152,15 @@ def brokers_seen(port):
 
 
 class Kafka:
-    """A cluster. Used in a `with`, or start() and stop(). Brokers are numbered from 1."""
+    """A cluster. Used in a `with`, or start() and stop(). Brokers are numbered from 1.
+
+    properties: settings beside or instead of PROPERTIES; a dict, or a function that makes one of a broker's facts (what stands in %(…)s there, and
+    `outside`, a port more).
+    """
 
     def __init__(self, brokers=1, properties=None, heap="256m", options=None):
         self.count = brokers
-        self.properties = dict(properties or {})
+        self.properties = properties if callable(properties) else lambda facts: properties or {}
         self.heap = heap
         self.options = options
         self.ports, self.controllers, self.processes = {}, {}, {}
@@ -196,15 +200,15 @@ class Kafka:
 
     def start_all(self):
         ids = range(1, self.count + 1)
-        ports = keep.free_ports(2 * self.count)
+        ports = keep.free_ports(3 * self.count)
         self.ports = dict(zip(ids, ports))
         self.controllers = dict(zip(ids, ports[self.count:]))
         voters = ",".join(f"{i}@{LOOPBACK}:{self.controllers[i]}" for i in ids)
         for i in ids:
-            text = PROPERTIES % {"id": i, "voters": voters, "host": LOOPBACK, "port": self.ports[i], "controller": self.controllers[i],
-                                 "data": self.data(i), "replicas": min(self.count, 3), "insync": min(self.count, 2)}
-            rows = dict(row.split("=", 1) for row in text.split())
-            rows.update({str(k): str(v) for k, v in self.properties.items()})
+            facts = {"id": i, "voters": voters, "host": LOOPBACK, "port": self.ports[i], "controller": self.controllers[i],
+                     "outside": ports[2 * self.count + i - 1], "data": self.data(i), "replicas": min(self.count, 3), "insync": min(self.count, 2)}
+            rows = dict(row.split("=", 1) for row in (PROPERTIES % facts).split())
+            rows.update({str(k): str(v) for k, v in self.properties(facts).items()})
             self.settings(i).write_text("".join(f"{k}={v}\n" for k, v in rows.items()), encoding="utf-8")
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         formats = [self.kept.spawn(self.run_java("64m", "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.settings(i)), "format.log")

@@ -37,8 +37,10 @@ def programs():
 class Postgres:
     """A server. Used in a `with`, or start() and stop()."""
 
-    def __init__(self, settings=None):
+    def __init__(self, settings=None, user="postgres", password=None):
+        """user: the superuser's name; with a password everybody has to give theirs."""
         self.settings = {**SETTINGS, **(settings or {})}
+        self.user, self.password = user, password
         self.kept = self.process = self.port = None
 
     def __enter__(self):
@@ -51,8 +53,9 @@ class Postgres:
     def url(self):
         return self.address("postgres")
 
-    def address(self, database, user="postgres"):
-        return f"postgresql://{user}@{LOOPBACK}:{self.port}/{database}"
+    def address(self, database):
+        secret = f":{self.password}" if self.password else ""
+        return f"postgresql://{self.user}{secret}@{LOOPBACK}:{self.port}/{database}"
 
     def start(self):
         self.bin = programs()
@@ -70,8 +73,14 @@ class Postgres:
             self.home.mkdir(mode=0o700)
             if self.identity:
                 os.chown(self.home, self.identity["user"], self.identity["group"])
-            made = self.kept.spawn([self.bin / "initdb", "-D", self.home / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
-                                    "--no-sync", "--no-instructions"], "initdb.log", cwd="/", **self.identity)
+            trust = ["-A", "trust"]
+            if self.password:
+                secret = self.home / "password"
+                secret.write_text(self.password, encoding="utf-8")
+                secret.chmod(0o644)  # in a folder that only the server opens
+                trust = ["-A", "scram-sha-256", f"--pwfile={secret}"]
+            made = self.kept.spawn([self.bin / "initdb", "-D", self.home / "data", "-U", self.user, *trust, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync",
+                                    "--no-instructions"], "initdb.log", cwd="/", **self.identity)
             if made.wait(120) != 0:
                 raise Failed("initdb failed: " + self.kept.said("initdb.log"))
             for left in (4, 3, 2, 1, 0):
