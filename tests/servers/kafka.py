@@ -10,6 +10,7 @@ Settings are scaled down so that tests may be quick: groups with sessions of a s
 needs otherwise it says per topic, or for all brokers by `properties`.
 """
 
+import base64
 import fcntl
 import hashlib
 import os
@@ -22,7 +23,6 @@ import subprocess
 import tempfile
 import time
 import uuid
-import base64
 
 import keep
 from keep import Failed, Missing, LOOPBACK
@@ -210,7 +210,8 @@ class Kafka:
             rows = dict(row.split("=", 1) for row in (PROPERTIES % facts).split())
             rows.update({str(k): str(v) for k, v in self.properties(facts).items()})
             self.settings(i).write_text("".join(f"{k}={v}\n" for k, v in rows.items()), encoding="utf-8")
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # No leading '-', which the tool would take for an option: the first six bits are those of 'E'.
+        cluster = "E" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         formats = [self.kept.spawn(self.run_java("64m", "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.settings(i)), "format.log")
                    for i in ids]
         if any(process.wait(120) != 0 for process in formats):
