@@ -38,7 +38,7 @@ class Place:
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("EARSHOT_")}
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("EARSHOT_") or k == "EARSHOT_FAULT"}
 
     def configure(self, text):
         (self.folder / "earshot.yaml").write_text(text, encoding="utf-8")
