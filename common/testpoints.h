@@ -21,6 +21,13 @@
     POINT("stream.compact-copied", "the rewritten log lies beside the old one; fails")             \
     POINT("stream.compact-renamed", "the rewritten log is in place, its folder not synced")
 
+/* common/stream on Kafka: a member of a share */
+#define TESTPOINTS_OF_SHARE(POINT)                                                                 \
+    POINT("kafka.share-assigned", "partitions were given to this member, nothing is restored")     \
+    POINT("kafka.share-hidden", "a former owner's commit lies behind the last stable offset")      \
+    POINT("kafka.share-restored", "a partition is restored, and is owned from here on")            \
+    POINT("kafka.share-revoked", "partitions were taken from this member, it does not say so yet")
+
 /* collectors */
 #define TESTPOINTS_OF_COLLECT(POINT)                                                               \
     POINT("collect.before-fetch", "before a request goes to the fetcher")                          \
@@ -51,6 +58,7 @@
 #define TESTPOINTS(POINT)                                                                          \
     TESTPOINTS_OF_TESTPOINT(POINT)                                                                 \
     TESTPOINTS_OF_STREAM(POINT)                                                                    \
+    TESTPOINTS_OF_SHARE(POINT)                                                                     \
     TESTPOINTS_OF_COLLECT(POINT)                                                                   \
     TESTPOINTS_OF_PROCESS(POINT)                                                                   \
     TESTPOINTS_OF_SINK(POINT)                                                                      \

@@ -257,12 +257,12 @@ void kafka_share_void(struct kafka_share *share, bool twice);
 
 int kafka_share_open(struct stream_share **out, struct stream *stream, const char *group,
                      const char *const tables[], size_t table_count, struct ear_error *err);
-void kafka_share_close(struct stream_share *share);
-int kafka_share_turn(struct stream_share *share, int timeout_ms, bool *changed,
+void kafka_share_close(struct stream_share *base);
+int kafka_share_turn(struct stream_share *base, int timeout_ms, bool *changed,
                      struct ear_error *err);
-int64_t kafka_share_owns(const struct stream_share *share, const char *key, size_t key_length);
-bool kafka_share_settling(const struct stream_share *share);
-int kafka_share_guard(struct stream_transaction *transaction, struct stream_share *share,
+int64_t kafka_share_owns(const struct stream_share *base, const char *key, size_t key_length);
+bool kafka_share_settling(const struct stream_share *base);
+int kafka_share_guard(struct stream_transaction *transaction, struct stream_share *base,
                       struct ear_error *err);
 
 /* --- kafka_table.c: tables in memory --- */
@@ -271,23 +271,23 @@ int kafka_share_guard(struct stream_transaction *transaction, struct stream_shar
 void kafka_table_note(struct kafka *kafka, const struct kafka_record records[], size_t count);
 void kafka_tables_free(struct kafka_tables *tables);
 
-int kafka_lookup(struct stream *stream, const char *topic, const char *key, size_t key_length,
+int kafka_lookup(struct stream *stream, const char *name, const char *key, size_t key_length,
                  char **out, size_t *out_length, struct ear_error *err);
-int kafka_each_latest(struct stream *stream, const char *topic,
+int kafka_each_latest(struct stream *stream, const char *name,
                       bool (*visit)(void *user, const struct stream_message *message), void *user,
                       struct ear_error *err);
 
 /* --- kafka_look.c: looking without joining; kafka_group.c: groups; kafka_keep.c: keeping house ---
  */
 
-int kafka_follow(struct stream_reader **out, struct stream *stream, const char *topic,
+int kafka_follow(struct stream_reader **out, struct stream *stream, const char *name,
                  int64_t from_us, struct ear_error *err);
-int kafka_partitions(struct stream *stream, const char *topic);
-int kafka_span(struct stream *stream, const char *topic, int partition, struct stream_span *out,
+int kafka_partitions(struct stream *stream, const char *name);
+int kafka_span(struct stream *stream, const char *name, int partition, struct stream_span *out,
                struct ear_error *err);
-int kafka_fetch(struct stream *stream, const char *topic, int partition, int64_t offset,
+int kafka_fetch(struct stream *stream, const char *name, int partition, int64_t offset,
                 struct stream_batch *batch, struct ear_error *err);
-int64_t kafka_group_position(struct stream *stream, const char *group, const char *topic,
+int64_t kafka_group_position(struct stream *stream, const char *group, const char *name,
                              int partition, struct ear_error *err);
 int kafka_each_group(struct stream *stream,
                      bool (*visit)(void *user, const char *group, const char *topic, int partition,
