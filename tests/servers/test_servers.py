@@ -69,6 +69,18 @@ def three_brokers_keep_what_was_written_while_one_is_killed_and_comes_back():
     expect_gone(folder, 0)
 
 
+def a_secure_broker_wants_its_user_and_shows_its_certificate():
+    with kafka.Kafka(secure=True) as cluster:
+        secure = ["-X", "security.protocol=SASL_SSL", "-X", "sasl.mechanism=PLAIN", "-X", f"sasl.username={cluster.USER}"]
+        known = [*secure, "-X", f"ssl.ca.location={cluster.ca}"]
+        cluster.tool("topics", "--create", "--topic", "kept")
+        kcat(cluster.secured, *known, "-X", f"sasl.password={cluster.PASSWORD}", "-P", "-t", "kept", stdin="one\n")
+        expect(kcat(cluster.bootstrap, "-C", "-t", "kept", "-o", "beginning", "-e") == "one\n", "what was written over TLS is not there")
+        for wrong in ([*known, "-X", "sasl.password=wrong"], [*secure, "-X", f"sasl.password={cluster.PASSWORD}"]):
+            done = subprocess.run(["kcat", "-b", cluster.secured, *wrong, "-L", "-m", "5"], capture_output=True, text=True, check=False)
+            expect(done.returncode != 0, f"it let {wrong} in: {done.stdout}")
+
+
 def postgres_keeps_what_was_committed_when_it_is_killed():
     with postgres.Postgres() as server:
         folder = server.kept.folder
@@ -120,5 +132,6 @@ def with_passes_the_exit_code_on_and_names_what_is_missing():
 
 if __name__ == "__main__":
     sys.exit(main(the_shared_servers_answer, three_brokers_keep_what_was_written_while_one_is_killed_and_comes_back,
+                  a_secure_broker_wants_its_user_and_shows_its_certificate,
                   postgres_keeps_what_was_committed_when_it_is_killed, servers_go_when_their_owner_is_killed, a_taken_port_is_another_port,
                   with_passes_the_exit_code_on_and_names_what_is_missing))
