@@ -18,6 +18,7 @@
 #include <yajl/yajl_parse.h>
 
 #include "common/text/text.h"
+#include "common/utf8.h"
 
 const struct json_limits json_limits_default = {
     .bytes = (size_t)16 * 1024 * 1024,
@@ -40,30 +41,6 @@ static int hex_value(const char *digits)
     return value;
 }
 
-static size_t put_code_point(char *out, int code)
-{
-    if (code < 0x80) {
-        out[0] = (char)code;
-        return 1;
-    }
-    if (code < 0x800) {
-        out[0] = (char)(0xC0 | (code >> 6));
-        out[1] = (char)(0x80 | (code & 0x3F));
-        return 2;
-    }
-    if (code < 0x10000) {
-        out[0] = (char)(0xE0 | (code >> 12));
-        out[1] = (char)(0x80 | ((code >> 6) & 0x3F));
-        out[2] = (char)(0x80 | (code & 0x3F));
-        return 3;
-    }
-    out[0] = (char)(0xF0 | (code >> 18));
-    out[1] = (char)(0x80 | ((code >> 12) & 0x3F));
-    out[2] = (char)(0x80 | ((code >> 6) & 0x3F));
-    out[3] = (char)(0x80 | (code & 0x3F));
-    return 4;
-}
-
 /* Decodes \uXXXX at `at` (the u); what is no character becomes U+FFFD, in the text as well. */
 static size_t decode_unicode(struct json *json, char *out, char *at, const char *end, size_t *used)
 {
@@ -76,7 +53,8 @@ static size_t decode_unicode(struct json *json, char *out, char *at, const char 
 
         if (low >= 0xDC00 && low <= 0xDFFF) {
             *used = 11;
-            return put_code_point(out, 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00));
+            return utf8_put(out, 0x10000U + ((uint32_t)(code - 0xD800) << 10) +
+                                     (uint32_t)(low - 0xDC00));
         }
     }
     if (code == 0 || (code >= 0xD800 && code <= 0xDFFF)) {
@@ -84,7 +62,7 @@ static size_t decode_unicode(struct json *json, char *out, char *at, const char 
         json->repaired = true;
         code = 0xFFFD;
     }
-    return put_code_point(out, code);
+    return utf8_put(out, (uint32_t)code);
 }
 
 /* Decodes what stands between the quotes; yajl has checked the form. Returns where the string now
@@ -149,7 +127,7 @@ static char *token_start(struct json *json)
 {
     char *at = json->text + json->end;
 
-    while (strchr(" \t\r\n,:", *at) != NULL && *at != '\0') {
+    while (*at == ',' || *at == ':' || *at == ' ' || *at == '\n' || *at == '\t' || *at == '\r') {
         at++;
     }
     return at;

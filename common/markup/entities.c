@@ -276,7 +276,7 @@ static int by_name(const void *key, const void *row)
     return strcmp(key, ((const struct entity *)row)->name);
 }
 
-size_t entity_named(char out[CHARACTER_SIZE], const char *name, size_t length)
+size_t entity_named(char out[UTF8_SIZE], const char *name, size_t length)
 {
     char key[ENTITY_NAME_MAX + 1] = {0};
     const struct entity *found = NULL;
@@ -290,31 +290,9 @@ size_t entity_named(char out[CHARACTER_SIZE], const char *name, size_t length)
     return found != NULL ? entity_encode(out, found->code) : 0;
 }
 
-size_t entity_encode(char out[CHARACTER_SIZE], unsigned long code)
+size_t entity_encode(char out[UTF8_SIZE], unsigned long code)
 {
-    if (code == 0 || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) {
-        code = 0xFFFD;
-    }
-    if (code < 0x80) {
-        out[0] = (char)code;
-        return 1;
-    }
-    if (code < 0x800) {
-        out[0] = (char)(0xC0 | (code >> 6));
-        out[1] = (char)(0x80 | (code & 0x3F));
-        return 2;
-    }
-    if (code < 0x10000) {
-        out[0] = (char)(0xE0 | (code >> 12));
-        out[1] = (char)(0x80 | ((code >> 6) & 0x3F));
-        out[2] = (char)(0x80 | (code & 0x3F));
-        return 3;
-    }
-    out[0] = (char)(0xF0 | (code >> 18));
-    out[1] = (char)(0x80 | ((code >> 12) & 0x3F));
-    out[2] = (char)(0x80 | ((code >> 6) & 0x3F));
-    out[3] = (char)(0x80 | (code & 0x3F));
-    return 4;
+    return utf8_put(out, code == 0 || code > UINT32_MAX ? 0xFFFD : (uint32_t)code);
 }
 
 static int digit_of(char character, int radix)

@@ -109,7 +109,7 @@ static size_t letters_and_digits(const char *text, size_t length)
 
 /* The reference at "&": writes its character, returns its bytes and *used of the text; 0 if it is
  * none. */
-static size_t reference(char out[CHARACTER_SIZE], const char *text, size_t length, size_t *used)
+static size_t reference(char out[UTF8_SIZE], const char *text, size_t length, size_t *used)
 {
     static const char *const unended[] = {"amp", "lt", "gt", "quot", "nbsp", NULL};
     char name[ENTITY_NAME_MAX + 1] = {0};
@@ -142,7 +142,7 @@ static int read_text(struct page *page, size_t end)
     size_t from = page->at;
 
     while (page->at < end) {
-        char character[CHARACTER_SIZE];
+        char character[UTF8_SIZE];
         size_t used = 1;
         size_t size = 0;
         const char *sign = memchr(page->text + page->at, '&', end - page->at);
@@ -220,7 +220,7 @@ static const char *decode_value(struct page *page, const char *text, size_t leng
     char *out = start;
 
     for (size_t at = 0; at < length;) {
-        char character[CHARACTER_SIZE];
+        char character[UTF8_SIZE];
         size_t taken = 1;
         size_t size = text[at] == '&' ? reference(character, text + at, length - at, &taken) : 0;
 

@@ -153,7 +153,7 @@ static int mend_reference(struct mending *mending)
 {
     const char *name = mending->text + mending->at + 1;
     size_t left = mending->length - mending->at - 1;
-    char character[CHARACTER_SIZE];
+    char character[UTF8_SIZE];
     size_t size = 0;
 
     if (left > 0 && name[0] == '#') {

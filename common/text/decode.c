@@ -13,6 +13,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/utf8.h"
+
 enum encoding_kind {
     UTF_8,
     WINDOWS_1252,
@@ -136,16 +138,7 @@ static char *from_windows_1252(const char *bytes, size_t length, size_t *out_len
 
         code = byte == 0 ? 0xFFFD : code;
         *repaired = *repaired || code == 0xFFFD;
-        if (code < 0x80) {
-            out[written++] = (char)code;
-        } else if (code < 0x800) {
-            out[written++] = (char)(0xC0 | (code >> 6));
-            out[written++] = (char)(0x80 | (code & 0x3F));
-        } else {
-            out[written++] = (char)(0xE0 | (code >> 12));
-            out[written++] = (char)(0x80 | ((code >> 6) & 0x3F));
-            out[written++] = (char)(0x80 | (code & 0x3F));
-        }
+        written += utf8_put(out + written, code); /* at most three bytes */
     }
     out[written] = '\0';
     *out_length = written;

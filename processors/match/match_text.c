@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "common/text/text.h"
+#include "common/utf8.h"
 #include "processors/match/match_internal.h"
 
 struct range {
@@ -71,30 +72,10 @@ static enum fold_kind kind_of(uint32_t point)
     return FOLD_WORD;
 }
 
-static size_t encode(char out[4], uint32_t point)
-{
-    if (point < 0x800) {
-        out[0] = (char)(0xC0 | (point >> 6));
-        out[1] = (char)(0x80 | (point & 0x3F));
-        return 2;
-    }
-    if (point < 0x10000) {
-        out[0] = (char)(0xE0 | (point >> 12));
-        out[1] = (char)(0x80 | ((point >> 6) & 0x3F));
-        out[2] = (char)(0x80 | (point & 0x3F));
-        return 3;
-    }
-    out[0] = (char)(0xF0 | (point >> 18));
-    out[1] = (char)(0x80 | ((point >> 12) & 0x3F));
-    out[2] = (char)(0x80 | ((point >> 6) & 0x3F));
-    out[3] = (char)(0x80 | (point & 0x3F));
-    return 4;
-}
-
 static int fill(struct fold *fold, uint32_t point, struct ear_error *err)
 {
-    char bytes[4];
-    size_t length = encode(bytes, point);
+    char bytes[UTF8_SIZE];
+    size_t length = utf8_put(bytes, point);
     size_t folded_length = 0;
     char *folded = NULL;
 
@@ -192,7 +173,7 @@ static int reserve_word(struct match_text *text, struct ear_error *err)
     return 0;
 }
 
-static void put(struct match_text *text, char byte, uint32_t point)
+static inline void put(struct match_text *text, char byte, uint32_t point)
 {
     text->folded[text->length] = byte;
     text->point[text->length] = point;
@@ -244,19 +225,31 @@ static int add_fold(struct match_text *text, const struct fold *fold, enum fold_
     return 0;
 }
 
-/* Takes the letters of ASCII that follow in a word, most of what texts are made of; returns how
- * many. There is room for them. */
-static size_t add_letters(struct match_text *text, const unsigned char *at, size_t length,
-                          uint32_t point)
+/* Takes the ASCII that follows, most of what texts are made of, up to a hyphen, of which more must
+ * be known; *taken says how much. There is room for it. */
+static int add_ascii(struct match_text *text, const unsigned char *at, size_t length,
+                     uint32_t point, bool *in_word, size_t *taken, struct ear_error *err)
 {
     const struct fold *ascii = text->pages[0];
-    size_t taken = 0;
+    size_t i = 0;
 
-    while (taken < length && at[taken] < 0x80 && ascii[at[taken]].kind == FOLD_WORD) {
-        put(text, ascii[at[taken]].bytes[0], point + (uint32_t)taken);
-        taken++;
+    for (; i < length && at[i] < 0x80 && ascii[at[i]].kind != FOLD_HYPHEN; i++) {
+        const struct fold *fold = &ascii[at[i]];
+        bool word = fold->kind == FOLD_WORD;
+
+        if (word && !*in_word && begin_word(text, point + (uint32_t)i, err) != 0) {
+            return -1;
+        }
+        if (!word && *in_word) {
+            put(text, MATCH_MARKER, point + (uint32_t)i);
+        }
+        *in_word = word;
+        if (fold->kind != FOLD_SPACE) {
+            put(text, fold->bytes[0], point + (uint32_t)i);
+        }
     }
-    return taken;
+    *taken = i;
+    return 0;
 }
 
 /* Takes one character; returns how many bytes it is, 0 with err. */
@@ -302,7 +295,9 @@ int match_text_set(struct match_text *text, const char *bytes, size_t length, st
         if (reserve(text, FOLD_BYTES + 2 * (length - i) + 2, err) != 0) {
             return -1;
         }
-        taken = in_word ? add_letters(text, at + i, length - i, point) : 0;
+        if (add_ascii(text, at + i, length - i, point, &in_word, &taken, err) != 0) {
+            return -1;
+        }
         i += taken;
         point += (uint32_t)taken;
         if (i < length) {
