@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "processors/stage.h"
+#include "common/message/message.h"
 
 struct member {
     const char *key; /* in quotes, as it stands */
@@ -125,12 +125,12 @@ int insight_add(struct ear_message *message, const char *members, size_t length,
 {
     int result = -1;
     size_t old_length = 0, used = 1, at = 0;
-    const char *old = ear_message_raw(message, "insight", &old_length);
+    const char *old = message_raw(message, "insight", &old_length);
     struct member first;
     char *joined = NULL;
 
     if (old == NULL || old_length < 2 || old[0] != '{') {
-        return ear_message_set_raw(message, "insight", members, length, err);
+        return message_set_written(message, "insight", members, length, err);
     }
     joined = malloc(old_length + length + 2);
     if (joined == NULL) {
@@ -146,7 +146,7 @@ int insight_add(struct ear_message *message, const char *members, size_t length,
     }
     used = copy_members(joined, used, members, length, NULL, 0);
     joined[used++] = '}';
-    result = ear_message_set_raw(message, "insight", joined, used, err);
+    result = message_set_written(message, "insight", joined, used, err);
 
 done:
     free(joined);

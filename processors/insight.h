@@ -16,9 +16,9 @@
 struct ear_message;
 
 /*
- * Joins members[length], a JSON object, into the message's "insight" (made where it is absent or no
- * object). Copied. -1: EAR_REJECT ("bad_json: …", "too_large: …"; the message stays as it was) or
- * EAR_FATAL. Threads: one at a time per message.
+ * Joins members[length], a JSON object that a json_writer wrote, into the message's "insight" (made
+ * where it is absent or no object). Copied. -1: EAR_REJECT ("too_large: …"; the message stays as it
+ * was) or EAR_FATAL. Threads: one at a time per message.
  */
 EAR_MUST_CHECK
 int insight_add(struct ear_message *message, const char *members, size_t length,

@@ -2,7 +2,8 @@
 /*
  * A message is a packed JSON document that never changes, and a short list of changes laid over it.
  * message_text walks the members in the order of the text and copies each as it
- * stands, key and blanks included, but for the changed ones.
+ * stands, key and blanks included, but for the changed ones. A change that we wrote ourselves stays
+ * text until it is asked for as a node, which most never are.
  */
 #include "common/message/message_internal.h"
 
@@ -11,7 +12,9 @@
 struct change {
     const char *name;
     size_t name_length;
-    const struct json_node *node; /* NULL: removed */
+    const char *raw; /* JSON text, in the arena; NULL: removed */
+    size_t raw_length;
+    const struct json_node *node; /* the same read; NULL: not yet */
     bool in_place;                /* the document has a member of that name */
 };
 
@@ -112,12 +115,26 @@ static struct change *find_change(const struct ear_message *message, const char 
     return NULL;
 }
 
+/* The node of a change, read when it is first asked for. NULL: removed, or memory ran out, which
+ * message_text then says. */
+static const struct json_node *read_change(const struct ear_message *message, struct change *change)
+{
+    struct ear_error failed = {0};
+
+    if (change->node == NULL && change->raw != NULL) {
+        change->node =
+            keep(message->arena, change->raw, change->raw_length, &field_limits, &failed);
+        message->arena->unreadable = message->arena->unreadable || change->node == NULL;
+    }
+    return change->node;
+}
+
 const struct json_node *message_node(const struct ear_message *message, const char *name)
 {
-    const struct change *change =
+    struct change *change =
         message->change_count > 0 ? find_change(message, name, strlen(name)) : NULL;
 
-    return change != NULL ? change->node : json_get(message->root, name);
+    return change != NULL ? read_change(message, change) : json_get(message->root, name);
 }
 
 const char *message_string(const struct ear_message *message, const char *name, size_t *length)
@@ -144,7 +161,16 @@ bool message_boolean(const struct ear_message *message, const char *name, bool *
 
 const char *message_raw(const struct ear_message *message, const char *name, size_t *length)
 {
-    return json_raw(message_node(message, name), length);
+    const struct change *change =
+        message->change_count > 0 ? find_change(message, name, strlen(name)) : NULL;
+
+    if (change == NULL) {
+        return json_raw(json_get(message->root, name), length);
+    }
+    if (length != NULL) {
+        *length = change->raw_length;
+    }
+    return change->raw;
 }
 
 bool message_repaired(const struct ear_message *message)
@@ -186,6 +212,7 @@ static struct change *take_change(struct ear_message *message, const char *name,
     *change = (struct change){
         .name = copy, .name_length = length, .in_place = json_get(message->root, name) != NULL};
     change->node = json_get(message->root, name);
+    change->raw = json_raw(change->node, &change->raw_length);
     return change;
 }
 
@@ -206,6 +233,33 @@ int message_set_raw(struct ear_message *message, const char *name, const char *j
         return -1;
     }
     change->node = node;
+    change->raw = json_raw(node, &change->raw_length);
+    return 0;
+}
+
+int message_set_written(struct ear_message *message, const char *name, const char *json,
+                        size_t length, struct ear_error *err)
+{
+    struct change *change = NULL;
+    char *copy = NULL;
+
+    if (length > MESSAGE_MAX) {
+        return ear_fail(err, EAR_REJECT, "too_large: %zu bytes, where a message has at most %d",
+                        length, MESSAGE_MAX);
+    }
+    copy = message_arena_take(message->arena, length + 1, err);
+    if (copy == NULL) {
+        return -1;
+    }
+    memcpy(copy, json, length);
+    copy[length] = '\0';
+    change = take_change(message, name, err);
+    if (change == NULL) {
+        return -1;
+    }
+    change->node = NULL;
+    change->raw = copy;
+    change->raw_length = length;
     return 0;
 }
 
@@ -222,16 +276,13 @@ int message_set_string(struct ear_message *message, const char *name, const char
     json_writer_reset(writer);
     json_write_bytes(writer, text, length);
     json = json_writer_text(writer, &size, err);
-    return json != NULL ? message_set_raw(message, name, json, size, err) : -1;
+    return json != NULL ? message_set_written(message, name, json, size, err) : -1;
 }
 
 static void put_new(struct json_writer *writer, const struct change *change)
 {
-    size_t length = 0;
-    const char *raw = json_raw(change->node, &length);
-
     json_write_key(writer, change->name);
-    json_write_raw(writer, raw, length);
+    json_write_raw(writer, change->raw, change->raw_length);
 }
 
 /* One member of the document, as it stands or with its new value. */
@@ -246,7 +297,7 @@ static void put_member(struct json_writer *writer, const struct ear_message *mes
         const char *span = json_member_raw(member, &length);
 
         json_write_raw(writer, span, length);
-    } else if (change->node != NULL) {
+    } else if (change->raw != NULL) {
         put_new(writer, change);
     }
 }
@@ -261,6 +312,10 @@ const char *message_text(const struct ear_message *message, size_t *length, stru
     if (length != NULL) {
         *length = size;
     }
+    if (message->arena->unreadable) {
+        ear_fail_memory(err, "a field of a message");
+        return NULL;
+    }
     if (message->change_count == 0) {
         return text;
     }
@@ -271,7 +326,7 @@ const char *message_text(const struct ear_message *message, size_t *length, stru
         put_member(writer, message, member);
     }
     for (size_t i = 0; i < message->change_count; i++) {
-        if (!message->changes[i].in_place && message->changes[i].node != NULL) {
+        if (!message->changes[i].in_place && message->changes[i].raw != NULL) {
             put_new(writer, &message->changes[i]);
         }
     }

@@ -82,6 +82,15 @@ int message_set_string(struct ear_message *message, const char *name, const char
                        size_t length, struct ear_error *err);
 
 /*
+ * Sets a field to JSON text that a json_writer of this process wrote (copied): being sound by
+ * construction it is not checked, and not read before somebody asks for the field as a node or a
+ * string. -1 as above.
+ */
+EAR_MUST_CHECK
+int message_set_written(struct ear_message *message, const char *name, const char *json,
+                        size_t length, struct ear_error *err);
+
+/*
  * The whole as text: untouched fields byte for byte, set ones in place or before the last brace.
  * Lives as long as the arena. NULL with EAR_REJECT "too_large: …" beyond MESSAGE_MAX, or EAR_FATAL.
  */

@@ -59,6 +59,7 @@ void message_arena_free(struct message_arena *arena)
 void message_arena_reset(struct message_arena *arena)
 {
     drop_chunks(arena);
+    arena->unreadable = false;
 }
 
 static struct message_chunk *add_chunk(struct message_arena *arena, size_t size)

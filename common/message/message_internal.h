@@ -11,6 +11,7 @@ struct message_arena {
     size_t held, limit;           /* bytes of all chunks */
     struct json *json;            /* reads every message; packed into the arena at once */
     struct json_writer *writer;
+    bool unreadable; /* a field could not be read when it was asked for: memory ran out */
 };
 
 #endif

@@ -106,6 +106,43 @@ static void set_fields_are_spliced_in(void **state)
                 "\"insight\":{}}");
 }
 
+static void a_written_field_is_read_when_it_is_asked_for(void **state)
+{
+    struct ear_error err = {0};
+    struct ear_message *message = read_text(state, "{\"id\":\"a\"}");
+    size_t length = 0;
+
+    assert_int_equal(message_set_written(message, "insight", "{\"wish\":0.9}", 12, &err), 0);
+    assert_string_equal(message_raw(message, "insight", &length), "{\"wish\":0.9}");
+    assert_int_equal(length, 12);
+    assert_text(message, "{\"id\":\"a\",\"insight\":{\"wish\":0.9}}");
+    assert_string_equal(json_string(json_get(message_node(message, "insight"), "wish"), NULL),
+                        "0.9");
+    assert_int_equal(message_set_written(message, "id", "\"b\"", 3, &err), 0);
+    assert_string_equal(message_string(message, "id", &length), "b");
+    assert_int_equal(length, 1);
+    assert_int_equal(message_set_written(message, "id", "{}", 2, &err), 0);
+    assert_null(message_string(message, "id", NULL));
+    assert_text(message, "{\"id\":{},\"insight\":{\"wish\":0.9}}");
+}
+
+static void a_written_field_that_memory_does_not_hold_fails_the_text(void **state)
+{
+    struct ear_error err = {0};
+    struct message_arena *arena = NULL;
+    struct ear_message *message = NULL;
+
+    (void)state;
+    assert_int_equal(message_arena_new(&arena, 1024, &err), 0);
+    message = message_read(arena, "{\"id\":\"a\"}", 10, &err);
+    assert_non_null(message);
+    assert_int_equal(message_set_written(message, "x", "[1,2,3,4,5,6,7,8,9,10]", 22, &err), 0);
+    assert_null(message_node(message, "x"));
+    assert_null(message_text(message, NULL, &err));
+    assert_int_equal(err.kind, EAR_FATAL);
+    message_arena_free(arena);
+}
+
 static void a_first_field_may_go_and_come(void **state)
 {
     struct ear_error err = {0};
@@ -217,6 +254,8 @@ int main(void)
         cmocka_unit_test(fields_are_got_by_kind),
         cmocka_unit_test(untouched_it_is_the_same_text),
         cmocka_unit_test(set_fields_are_spliced_in),
+        cmocka_unit_test(a_written_field_is_read_when_it_is_asked_for),
+        cmocka_unit_test(a_written_field_that_memory_does_not_hold_fails_the_text),
         cmocka_unit_test(a_first_field_may_go_and_come),
         cmocka_unit_test(what_is_no_json_is_not_set),
         cmocka_unit_test(of_equal_keys_the_last_is_the_field),
