@@ -188,6 +188,17 @@ static int64_t clamp_seconds(int64_t seconds)
     return seconds > most ? most : seconds;
 }
 
+/* Writes `count` digits and what stands behind them; returns the place after. */
+static char *put_digits(char *at, int64_t value, int count, char behind)
+{
+    for (int i = count; i-- > 0; value /= 10) {
+        at[i] = (char)('0' + value % 10);
+    }
+    at[count] = behind;
+    return at + count + 1;
+}
+
+/* Every message has several: snprintf would take a tenth of a post's time. */
 const char *instant_format(char out[INSTANT_SIZE], int64_t at_us)
 {
     int64_t seconds = floor_div(at_us, CLOCK_SECOND_US);
@@ -197,19 +208,22 @@ const char *instant_format(char out[INSTANT_SIZE], int64_t at_us)
     int64_t days;
     int month = 0;
     int day = 0;
-    int written;
+    char *at = out;
 
     seconds = clamp_seconds(seconds);
     days = floor_div(seconds, SECONDS_A_DAY);
     second_of_day = seconds - days * SECONDS_A_DAY;
     civil_from_days(days, &year, &month, &day);
-    written = snprintf(out, INSTANT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d", (int)year, month, day,
-                       (int)(second_of_day / SECONDS_AN_HOUR), (int)(second_of_day / 60 % 60),
-                       (int)(second_of_day % 60));
+    at = put_digits(at, year, 4, '-');
+    at = put_digits(at, month, 2, '-');
+    at = put_digits(at, day, 2, 'T');
+    at = put_digits(at, second_of_day / SECONDS_AN_HOUR, 2, ':');
+    at = put_digits(at, second_of_day / 60 % 60, 2, ':');
+    at = put_digits(at, second_of_day % 60, 2, micros != 0 ? '.' : 'Z');
     if (micros != 0) {
-        written += snprintf(out + written, INSTANT_SIZE - (size_t)written, ".%06d", (int)micros);
+        at = put_digits(at, micros, 6, 'Z');
     }
-    snprintf(out + written, INSTANT_SIZE - (size_t)written, "Z");
+    *at = '\0';
     return out;
 }
 

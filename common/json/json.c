@@ -103,7 +103,8 @@ static const struct json_node *member(const struct json_node *object, const char
         return NULL;
     }
     for (const struct json_node *node = json_first(object); node != NULL; node = json_next(node)) {
-        if (node->key_length == length && memcmp(node->key, key, length) == 0) {
+        if (node->key_length == length && (length == 0 || node->key[0] == key[0]) &&
+            memcmp(node->key, key, length) == 0) {
             return node;
         }
     }

@@ -5,7 +5,6 @@
  */
 #include "common/json/json.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,12 +213,71 @@ void json_write_boolean(struct json_writer *writer, bool value)
     json_write_raw(writer, value ? "true" : "false", value ? 4 : 5);
 }
 
+/* Writes digits up to, not including, `end`, at least `least` of them; returns where they begin. */
+static char *put_digits(char *end, uint64_t value, int least)
+{
+    char *at = end;
+
+    while (value > 0 || end - at < least) {
+        *--at = (char)('0' + value % 10);
+        value /= 10;
+    }
+    return at;
+}
+
 void json_write_integer(struct json_writer *writer, int64_t value)
 {
     char digits[24];
-    int size = snprintf(digits, sizeof digits, "%" PRId64, value);
+    char *end = digits + sizeof digits;
+    char *at = put_digits(end, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 1);
 
-    json_write_raw(writer, digits, (size_t)size);
+    if (value < 0) {
+        *--at = '-';
+    }
+    json_write_raw(writer, at, (size_t)(end - at));
+}
+
+/*
+ * A number of few digits, as "%.*f" would write it and trailing zeros cut, at a fraction of its
+ * cost: probabilities are most of what is written. False, and nothing written: it is too large, or
+ * lies so near the middle between two decimals that only exact arithmetic can round it.
+ */
+static bool write_small(struct json_writer *writer, double value, int digits)
+{
+    static const double scales[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
+    const double most = 1e6, unsure = 1e-3;
+    char text[32];
+    char *end = text + sizeof text, *at = NULL;
+    double scaled = 0, fraction = 0;
+    uint64_t whole = 0, unit = 0;
+
+    if (digits >= (int)(sizeof scales / sizeof *scales) || !(fabs(value) < most)) {
+        return false;
+    }
+    unit = (uint64_t)scales[digits];
+    scaled = fabs(value) * scales[digits];
+    whole = (uint64_t)scaled;
+    fraction = scaled - (double)whole;
+    if (fabs(fraction - 0.5) < unsure) {
+        return false;
+    }
+    whole += fraction > 0.5;
+    at = end;
+    if (whole % unit != 0) {
+        uint64_t rest = whole % unit;
+
+        for (; rest % 10 == 0; digits--) {
+            rest /= 10;
+        }
+        at = put_digits(end, rest, digits);
+        *--at = '.';
+    }
+    at = put_digits(at, whole / unit, 1);
+    if (value < 0 && whole > 0) {
+        *--at = '-';
+    }
+    json_write_raw(writer, at, (size_t)(end - at));
+    return true;
 }
 
 void json_write_number(struct json_writer *writer, double value, int digits)
@@ -232,6 +290,9 @@ void json_write_number(struct json_writer *writer, double value, int digits)
         return;
     }
     digits = digits < 0 ? 0 : digits;
+    if (write_small(writer, value, digits)) {
+        return;
+    }
     size = snprintf(text, sizeof text, "%.*f", digits > 17 ? 17 : digits, value);
     if (strchr(text, '.') != NULL) {
         while (text[size - 1] == '0') {

@@ -17,9 +17,15 @@ static const uint64_t FNV_OFFSET = UINT64_C(14695981039346656037);
 static const uint64_t FNV_PRIME = UINT64_C(1099511628211);
 static const uint64_t GROUP_PRIME = UINT64_C(0x9E3779B97F4A7C15);
 
+/* Most of what texts are made of. */
+static inline bool is_plain_word(unsigned char c)
+{
+    return (unsigned char)((c | 0x20) - 'a') < 26 || (unsigned char)(c - '0') < 10;
+}
+
 static enum character classify_ascii(unsigned char c)
 {
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) {
+    if (is_plain_word(c)) {
         return WORD;
     }
     switch (c) {
@@ -123,9 +129,9 @@ static int read_word(const char *text, size_t length, size_t *at, uint64_t *hash
     uint64_t value = FNV_OFFSET;
 
     while (end < length) {
-        size_t size = 0;
-        enum character kind = character_at(text, length, end, &size);
+        size_t size = 1;
         unsigned char c = (unsigned char)text[end];
+        enum character kind = is_plain_word(c) ? WORD : character_at(text, length, end, &size);
 
         if (kind == APOSTROPHE && end > start && word_follows(text, length, end + size)) {
             c = '\'';

@@ -181,7 +181,7 @@ static size_t words_of(const char *token, size_t length)
         unsigned char byte = (unsigned char)token[i];
 
         wide += byte >= 0xE3 && byte < 0xF0;
-        letter = letter || isalpha(byte) || (byte >= 0xC3 && byte < 0xE2);
+        letter |= (unsigned char)((byte | 0x20) - 'a') < 26 || (byte >= 0xC3 && byte < 0xE2);
     }
     return wide > 0 ? wide : letter;
 }

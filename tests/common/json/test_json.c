@@ -357,6 +357,41 @@ static void the_writer_puts_commas_and_escapes(void **state)
     json_writer_free(writer);
 }
 
+static void numbers_are_rounded_as_printf_would(void **state)
+{
+    struct json_writer *writer = NULL;
+    struct ear_error err = {0};
+    uint64_t seed = 7;
+
+    (void)state;
+    assert_int_equal(json_writer_new(&writer, 4096, &err), 0);
+    for (int i = 0; i < 20000; i++) {
+        char expected[400];
+        int digits = i % 9;
+        double value = 0;
+
+        seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407U;
+        value = (double)(int64_t)seed / 9.3e18; /* -1 to 1 */
+        value *= i % 3 == 0 ? 1e7 : 1;
+        value = i % 5 == 0 ? (double)(int64_t)(value * 1e4) / 1e4 + 5e-5
+                           : value; /* in the middle, nearly */
+        snprintf(expected, sizeof expected, "%.*f", digits, value);
+        if (strchr(expected, '.') != NULL) {
+            size_t end = strlen(expected);
+
+            while (expected[end - 1] == '0') {
+                end--;
+            }
+            expected[expected[end - 1] == '.' ? end - 1 : end] = '\0';
+        }
+        json_writer_reset(writer);
+        json_write_number(writer, value, digits);
+        assert_string_equal(json_writer_text(writer, NULL, &err),
+                            strcmp(expected, "-0") == 0 ? "0" : expected);
+    }
+    json_writer_free(writer);
+}
+
 static void the_writer_never_emits_bad_utf8(void **state)
 {
     static const struct {
@@ -419,6 +454,7 @@ int main(void)
         cmocka_unit_test(integers_are_exact_or_refused),
         cmocka_unit_test(a_packed_document_outlives_the_next_text),
         cmocka_unit_test(the_writer_puts_commas_and_escapes),
+        cmocka_unit_test(numbers_are_rounded_as_printf_would),
         cmocka_unit_test(the_writer_never_emits_bad_utf8),
         cmocka_unit_test(beyond_its_limit_the_writer_fails_for_good),
     };
