@@ -48,6 +48,7 @@
     POINT("sink.commit", "the store's COMMIT itself; fails")                                       \
     POINT("sink.after-commit", "in the store, the group not moved")                                \
     POINT("sink.group-moved", "the group moved")                                                   \
+    POINT("sink.copies", "a post marked as a copy, or as none any more, not committed")            \
     POINT("sink.rollup", "dirty days counted anew, not committed")                                 \
     POINT("sink.outbox-sent", "rejects published, still in the outbox")                            \
     POINT("sink.feed-written", "the trend feed written, its weeks still in the outbox")

@@ -14,12 +14,12 @@ struct slot {
 };
 
 struct names {
-    struct store *store;
+    struct store *store, *adder;
     struct slot slots[NAMES_SLOTS];
     size_t count;
 };
 
-int names_new(struct names **out, struct store *store, struct ear_error *err)
+int names_new(struct names **out, struct store *store, struct store *adder, struct ear_error *err)
 {
     struct names *names = calloc(1, sizeof *names);
 
@@ -27,6 +27,7 @@ int names_new(struct names **out, struct store *store, struct ear_error *err)
         return ear_fail_memory(err, "names");
     }
     names->store = store;
+    names->adder = adder == NULL ? store : adder;
     *out = names;
     return 0;
 }
@@ -87,8 +88,8 @@ int64_t names_number(struct names *names, const char *word, struct ear_error *er
     if (slot->word != NULL) {
         return slot->number;
     }
-    number = names_find(names->store, word, err);
-    if (number == -2 || (number == -1 && store_ask_integer(&number, NULL, names->store,
+    number = names_find(names->adder, word, err);
+    if (number == -2 || (number == -1 && store_ask_integer(&number, NULL, names->adder,
                                                            QUERY_NAME_ADD, values, 1, err) != 0)) {
         return -1;
     }

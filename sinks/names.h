@@ -14,12 +14,17 @@
 
 struct names;
 
+/*
+ * On a store that others write too, words are given their numbers through `adder`, a handle of its
+ * own that is never in a transaction: a word is there for all at once, and nobody waits for a
+ * transaction that has added one. NULL: through the store itself.
+ */
 EAR_MUST_CHECK
-int names_new(struct names **out, struct store *store, struct ear_error *err);
+int names_new(struct names **out, struct store *store, struct store *adder, struct ear_error *err);
 void names_free(struct names *names);
 
-/* The number of a word, given to it now if it has none; '' (and NULL) is 0. Inside a transaction.
- * -1: failed. */
+/* The number of a word, given to it now if it has none; '' (and NULL) is 0. Inside a transaction of
+ * the store. -1: failed. */
 EAR_MUST_CHECK
 int64_t names_number(struct names *names, const char *word, struct ear_error *err);
 

@@ -21,8 +21,9 @@ static const struct ear_option store_options[] = {
 };
 
 struct trends_keys {
-    bool feed;
+    bool feed, publish;
     int64_t weeks;
+    struct ear_strings windows;
 };
 
 static const struct ear_option trends_options[] = {
@@ -30,8 +31,10 @@ static const struct ear_option trends_options[] = {
      "keep feeds/trends.atom and feeds/trends.json in the data folder", NULL},
     {"weeks", EAR_INTEGER, offsetof(struct trends_keys, weeks), "8 [1..53]",
      "how many weeks the feed goes back", NULL},
-    {"windows", EAR_UNBUILT, 0, NULL, "the trends topic", NULL},
-    {"publish", EAR_UNBUILT, 0, NULL, "the trends topic", NULL},
+    {"publish", EAR_BOOLEAN, offsetof(struct trends_keys, publish), "false",
+     "keep the topic trends: each cell of the trend cube as it now stands", NULL},
+    {"windows", EAR_STRINGS, offsetof(struct trends_keys, windows), NULL,
+     "how long the cells of the topic are: 1h, 1d or both; without it both", NULL},
     {NULL, EAR_STRING, 0, NULL, NULL, NULL},
 };
 
@@ -57,6 +60,25 @@ static int store_url(struct setup *out, const struct settings *settings, const c
         return -1;
     }
     return 0;
+}
+
+/* Which windows the cells have that are published. */
+static void read_windows(struct setup *out, struct settings *settings,
+                         const struct config_node *node, const struct ear_strings *windows)
+{
+    out->trend_hours = windows->count == 0;
+    out->trend_days = windows->count == 0;
+    for (size_t i = 0; i < windows->count; i++) {
+        if (strcmp(windows->items[i], "1h") == 0) {
+            out->trend_hours = true;
+        } else if (strcmp(windows->items[i], "1d") == 0) {
+            out->trend_days = true;
+        } else {
+            config_report(settings->config, CONFIG_ERROR, node,
+                          "'%s' is no window of the trends; write [1h, 1d], or one of them",
+                          windows->items[i]);
+        }
+    }
 }
 
 int setup_init(struct setup *out, struct settings *settings, struct ear_error *err)
@@ -86,6 +108,9 @@ int setup_init(struct setup *out, struct settings *settings, struct ear_error *e
                       "'%s' is no store; write sqlite:PATH", store.url);
     }
     *out = (struct setup){.feed = trends.feed, .weeks = trends.weeks};
+    if (trends.publish) {
+        read_windows(out, settings, config_get(trends_node, "windows"), &trends.windows);
+    }
     return store_url(out, settings, store.url, err);
 }
 

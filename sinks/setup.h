@@ -4,7 +4,8 @@
 
 /*
  * What the configuration says of the sinks (`sinks:`): where the store lies, whether the trend feed
- * is written and how far back. Their keys stand in two tables in setup.c. Threads: one.
+ * is written and how far back, which cells of the trend cube are published. Their keys stand in two
+ * tables in setup.c. Threads: one.
  */
 
 #include <stdbool.h>
@@ -15,9 +16,10 @@
 struct settings;
 
 struct setup {
-    char *store_url; /* "sqlite:/absolute/path" */
-    bool feed;       /* DATA/feeds/trends.atom and trends.json are kept */
-    int64_t weeks;   /* that they go back */
+    char *store_url;              /* "sqlite:/absolute/path" */
+    bool feed;                    /* DATA/feeds/trends.atom and trends.json are kept */
+    int64_t weeks;                /* that they go back */
+    bool trend_hours, trend_days; /* cells of the topic trends, by their window */
 };
 
 /* Reads and checks; mistakes become findings of settings->config. -1 with EAR_FATAL. Caller clears.

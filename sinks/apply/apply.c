@@ -41,6 +41,7 @@ static int load_positions(struct apply *apply, struct ear_error *err)
         position->partition = (int)store_get_integer(rows, 1);
         position->next = store_get_integer(rows, 2);
         position->seen = -1;
+        position->done = -1;
     }
     store_rows_end(rows);
     return there < 0 ? -1 : 0;
@@ -58,17 +59,10 @@ static struct position *find_position(const struct apply *apply, const char *top
     return NULL;
 }
 
-int64_t apply_position(const struct apply *apply, const char *topic, int partition)
-{
-    const struct position *position = find_position(apply, topic, partition);
-
-    return position == NULL ? -1 : position->next;
-}
-
-static struct position *need_position(struct apply *apply, const struct stream_message *message,
+static struct position *need_position(struct apply *apply, const char *topic, int partition,
                                       struct ear_error *err)
 {
-    struct position *position = find_position(apply, message->topic, message->partition);
+    struct position *position = find_position(apply, topic, partition);
 
     if (position != NULL) {
         return position;
@@ -78,37 +72,88 @@ static struct position *need_position(struct apply *apply, const struct stream_m
         return NULL;
     }
     position = &apply->positions[apply->position_count++];
-    snprintf(position->topic, sizeof position->topic, "%s", message->topic);
-    position->partition = message->partition;
+    snprintf(position->topic, sizeof position->topic, "%s", topic);
+    position->partition = partition;
     position->next = -1;
     position->seen = -1;
+    position->done = -1;
     return position;
 }
 
-/* The guard: a position that somebody else moved is not ours to move. */
-static int move_positions(struct apply *apply, struct ear_error *err)
+int apply_position(int64_t *out, struct apply *apply, const char *topic, int partition,
+                   struct ear_error *err)
 {
-    for (size_t i = 0; i < apply->position_count; i++) {
-        const struct position *position = &apply->positions[i];
-        struct store_value values[] = {
-            store_text(position->topic), store_integer(position->partition),
-            store_integer(position->seen + 1), store_integer(position->next)};
-        int64_t changed = 1;
+    struct store_value values[] = {store_text(topic), store_integer(partition)};
+    struct position *position = need_position(apply, topic, partition, err);
+    int64_t next = -1;
+    bool found = false;
 
-        if (position->seen < 0) {
-            continue;
-        }
-        if (position->next < 0) {
-            changed = store_change(apply->store, QUERY_POSITION_FIRST, values, 3, err);
-        } else {
-            changed = store_change(apply->store, QUERY_POSITION_MOVE, values, 4, err);
-        }
-        if (changed < 0) {
+    if (position == NULL ||
+        store_ask_integer(&next, &found, apply->store, QUERY_POSITION_OF, values, 2, err) != 0) {
+        return -1;
+    }
+    position->next = found ? next : -1;
+    position->seen = -1;
+    *out = position->next;
+    return 0;
+}
+
+static int compare_positions(const void *one, const void *other)
+{
+    const struct position *left = one;
+    const struct position *right = other;
+    int order = strcmp(left->topic, right->topic);
+
+    return order != 0 ? order : left->partition - right->partition;
+}
+
+/* The guard: a position that somebody else moved is not ours to move. */
+static int move_position(struct store *store, const struct position *position,
+                         struct ear_error *err)
+{
+    struct store_value values[] = {store_text(position->topic), store_integer(position->partition),
+                                   store_integer(position->seen + 1),
+                                   store_integer(position->next)};
+    int64_t changed = 0;
+
+    if (position->next < 0) {
+        changed = store_change(store, QUERY_POSITION_FIRST, values, 3, err);
+    } else {
+        changed = store_change(store, QUERY_POSITION_MOVE, values, 4, err);
+    }
+    if (changed < 0) {
+        return -1;
+    }
+    return changed == 1 ? 0
+                        : ear_fail(err, EAR_FENCED, "%s/%d: another sink moved the store past %lld",
+                                   position->topic, position->partition, (long long)position->next);
+}
+
+/*
+ * Moves the positions past the batch before anything else of it is done: whoever still works on the
+ * same partitions, or begins to, waits here, so that two transactions never meet at the rows of a
+ * post. In a fixed order, so that they never wait for each other.
+ */
+static int move_positions(struct apply *apply, const struct stream_message messages[], size_t count,
+                          struct ear_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct position *position =
+            need_position(apply, messages[i].topic, messages[i].partition, err);
+
+        if (position == NULL) {
             return -1;
         }
-        if (changed != 1) {
-            return ear_fail(err, EAR_FENCED, "%s/%d: another sink moved the store past %lld",
-                            position->topic, position->partition, (long long)position->next);
+        if (messages[i].offset >= position->next && messages[i].offset > position->seen) {
+            position->seen = messages[i].offset;
+        }
+    }
+    qsort(apply->positions, apply->position_count, sizeof apply->positions[0], compare_positions);
+    for (size_t i = 0; i < apply->position_count; i++) {
+        const struct position *position = &apply->positions[i];
+
+        if (position->seen >= 0 && move_position(apply->store, position, err) != 0) {
+            return -1;
         }
     }
     return 0;
@@ -121,6 +166,7 @@ static void settle_positions(struct apply *apply, bool committed)
             apply->positions[i].next = apply->positions[i].seen + 1;
         }
         apply->positions[i].seen = -1;
+        apply->positions[i].done = -1;
     }
 }
 
@@ -146,30 +192,42 @@ static int recount(struct apply *apply, struct ear_error *err)
     return facts_flush(apply, err);
 }
 
-/* Days and hours are those of a zone: facts told in another one are told anew, all at once. */
-static int keep_timezone(struct apply *apply, struct ear_error *err)
+static int ask_timezone(bool *known, bool *same, struct apply *apply, const char *timezone,
+                        struct ear_error *err)
 {
-    const char *timezone = apply->config.timezone == NULL ? "UTC" : apply->config.timezone;
-    struct store_value values[] = {store_text("timezone"), store_text(timezone)};
+    struct store_value values[] = {store_text("timezone")};
     struct store_rows *rows = NULL;
-    bool same = false;
     int there = 0;
 
     if (store_select(&rows, apply->store, QUERY_META_GET, values, 1, err) != 0) {
         return -1;
     }
     there = store_next(rows, err);
-    same = there == 1 && strcmp(store_get_text(rows, 0, NULL), timezone) == 0;
+    *known = there == 1;
+    *same = there == 1 && strcmp(store_get_text(rows, 0, NULL), timezone) == 0;
     store_rows_end(rows);
-    if (there < 0 || same) {
-        return there < 0 ? -1 : 0;
-    }
-    apply->horizon_day = INT64_MIN;
-    if (store_begin(apply->store, err) != 0) {
+    return there < 0 ? -1 : 0;
+}
+
+/* Days and hours are those of a zone: facts told in another one are told anew, all at once. */
+static int keep_timezone(struct apply *apply, struct ear_error *err)
+{
+    const char *timezone = apply->config.timezone == NULL ? "UTC" : apply->config.timezone;
+    struct store_value values[] = {store_text("timezone"), store_text(timezone)};
+    bool known = false;
+    bool same = false;
+
+    if (ask_timezone(&known, &same, apply, timezone, err) != 0) {
         return -1;
     }
-    if ((there == 1 && recount(apply, err) != 0) ||
-        store_run(apply->store, QUERY_META_SET, values, 2, err) < 0 ||
+    if (same) {
+        return 0;
+    }
+    apply->horizon_day = INT64_MIN;
+    if (store_begin_exclusive(apply->store, err) != 0 ||
+        ask_timezone(&known, &same, apply, timezone, err) != 0 ||
+        (known && !same && recount(apply, err) != 0) ||
+        store_run(apply->store, QUERY_META_SET, values, 2, err) != 0 ||
         store_commit(apply->store, err) != 0) {
         store_rollback(apply->store);
         return -1;
@@ -187,7 +245,7 @@ int apply_open(struct apply **out, struct store *store, const struct apply_confi
     }
     apply->store = store;
     apply->config = *config;
-    if (names_new(&apply->names, store, err) != 0 ||
+    if (names_new(&apply->names, store, config->names_store, err) != 0 ||
         message_arena_new(&apply->arena, ARENA_BYTES, err) != 0 ||
         json_new(&apply->json, err) != 0 ||
         json_writer_new(&apply->writer, WRITER_BYTES, err) != 0 ||
@@ -293,19 +351,16 @@ static int apply_messages(struct apply *apply, const struct stream_message messa
 {
     for (size_t i = 0; i < count; i++) {
         const struct stream_message *message = &messages[i];
-        struct position *position = need_position(apply, message, err);
+        struct position *position = find_position(apply, message->topic, message->partition);
 
-        if (position == NULL) {
-            return -1;
-        }
-        if (message->offset < position->next || message->offset <= position->seen) {
+        if (message->offset < position->next || message->offset <= position->done) {
             apply->stats.skipped++;
             continue;
         }
         if ((isolate ? apply_isolated(apply, message, err) : apply_one(apply, message, err)) != 0) {
             return -1;
         }
-        position->seen = message->offset;
+        position->done = message->offset;
     }
     return 0;
 }
@@ -319,15 +374,25 @@ static int count_up(struct apply *apply, const char *name, size_t amount, struct
 
 static int finish(struct apply *apply, struct ear_error *err)
 {
-    if (facts_flush(apply, err) != 0 ||
-        count_up(apply, "too_old", apply->stats.too_old, err) != 0 ||
-        count_up(apply, "forgotten", apply->forgotten, err) != 0 ||
+    if (facts_flush(apply, err) != 0 || count_up(apply, "forgotten", apply->forgotten, err) != 0 ||
         count_up(apply, "rejected", apply->stats.rejected, err) != 0 ||
-        move_positions(apply, err) != 0) {
+        count_up(apply, "too_old", apply->stats.too_old, err) != 0) {
         return -1;
     }
     TESTPOINT("sink.before-commit");
     return store_commit(apply->store, err);
+}
+
+/* What is forgotten takes posts of any partition out: such a batch runs alone. */
+static int begin(struct apply *apply, const struct stream_message messages[], size_t count,
+                 struct ear_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(messages[i].topic, "forgotten") == 0) {
+            return store_begin_exclusive(apply->store, err);
+        }
+    }
+    return store_begin(apply->store, err);
 }
 
 static int attempt(struct apply *apply, const struct stream_message messages[], size_t count,
@@ -338,10 +403,11 @@ static int attempt(struct apply *apply, const struct stream_message messages[], 
     apply->stats = (struct apply_stats){0};
     apply->forgotten = 0;
     settle_positions(apply, false);
-    if (store_begin(apply->store, err) != 0) {
+    if (begin(apply, messages, count, err) != 0) {
         return -1;
     }
-    if (apply_messages(apply, messages, count, isolate, err) == 0) {
+    if (move_positions(apply, messages, count, err) == 0 &&
+        apply_messages(apply, messages, count, isolate, err) == 0) {
         result = finish(apply, err);
     }
     if (result != 0) {
@@ -354,14 +420,19 @@ static int attempt(struct apply *apply, const struct stream_message messages[], 
     return result;
 }
 
+void apply_set_now(struct apply *apply, int64_t now_us)
+{
+    apply->now_us = now_us;
+    apply->horizon_day = zone_day(apply->config.zone, now_us - apply->config.horizon_us);
+}
+
 int apply_batch(struct apply *apply, const struct stream_message messages[], size_t count,
                 int64_t now_us, struct apply_stats *stats, struct ear_error *err)
 {
     int result = 0;
     struct ear_error again = {0};
 
-    apply->now_us = now_us;
-    apply->horizon_day = zone_day(apply->config.zone, now_us - apply->config.horizon_us);
+    apply_set_now(apply, now_us);
     result = attempt(apply, messages, count, false, err);
     if (result != 0 && err->kind == EAR_REJECT) {
         ear_error_clear(err);
@@ -376,40 +447,79 @@ int apply_batch(struct apply *apply, const struct stream_message messages[], siz
 
 /* --- what the horizon has passed --- */
 
-static int expire_slice(struct apply *apply, int64_t now_us, bool *more, struct ear_error *err)
+/* Takes the oldest post out that the horizon has passed. *found: there was one. */
+static int expire_one(bool *found, struct apply *apply, struct ear_error *err)
 {
     struct store_value values[] = {store_integer(apply->horizon_day), store_integer(1)};
-    struct store_value frozen[] = {store_integer(apply->horizon_day)};
-    struct store_value gone[] = {store_integer(now_us - apply->config.horizon_us)};
     int64_t row = 0;
-    bool found = true;
 
-    for (int i = 0; i < EXPIRE_SLICE && found; i++) {
-        if (store_ask_integer(&row, &found, apply->store, QUERY_INSIGHT_BEFORE_DAY, values, 2,
-                              err) != 0 ||
-            (found && rows_remove(apply, row, false, err) != 0)) {
+    if (store_ask_integer(&row, found, apply->store, QUERY_INSIGHT_BEFORE_DAY, values, 2, err) !=
+            0 ||
+        (*found && rows_remove(apply, row, false, err) != 0)) {
+        return -1;
+    }
+    return facts_flush(apply, err);
+}
+
+/* A slice of them: on a shared store a transaction each, which waits for no two posts at once. */
+static int expire_posts(bool *more, struct apply *apply, struct ear_error *err)
+{
+    bool each = store_shared(apply->store);
+
+    *more = true;
+    for (int i = 0; i < EXPIRE_SLICE && *more; i++) {
+        if (expire_one(more, apply, err) != 0 ||
+            (each && *more &&
+             (store_commit(apply->store, err) != 0 || store_begin(apply->store, err) != 0))) {
             return -1;
         }
     }
-    *more = found;
-    if (facts_flush(apply, err) != 0 ||
-        store_run(apply->store, QUERY_DIRTY_FORGET_BEFORE, frozen, 1, err) < 0 ||
-        store_run(apply->store, QUERY_GONE_EXPIRE, gone, 1, err) < 0) {
+    return 0;
+}
+
+static int expire_slice(struct apply *apply, bool *more, struct ear_error *err)
+{
+    struct store_value frozen[] = {store_integer(apply->horizon_day)};
+
+    if (expire_posts(more, apply, err) != 0 ||
+        store_run(apply->store, QUERY_DIRTY_FORGET_BEFORE, frozen, 1, err) != 0 ||
+        store_run(apply->store, QUERY_TREND_FORGET_BEFORE, frozen, 1, err) != 0) {
         return -1;
     }
     return store_commit(apply->store, err);
 }
 
-int apply_expire(struct apply *apply, int64_t now_us, bool *more, struct ear_error *err)
+/* What keeps old versions out goes with the versions; many rows at once, so it runs alone. */
+static int expire_gone(struct apply *apply, int64_t now_us, struct ear_error *err)
 {
-    apply->now_us = now_us;
-    apply->horizon_day = zone_day(apply->config.zone, now_us - apply->config.horizon_us);
-    if (store_begin(apply->store, err) != 0) {
+    struct store_value values[] = {store_integer(now_us - apply->config.horizon_us)};
+    int64_t one = 0;
+    bool found = false;
+
+    if (store_ask_integer(&one, &found, apply->store, QUERY_GONE_OLD, values, 1, err) != 0) {
         return -1;
     }
-    if (expire_slice(apply, now_us, more, err) != 0) {
+    if (!found) {
+        return 0;
+    }
+    if (store_begin_exclusive(apply->store, err) != 0 ||
+        store_run(apply->store, QUERY_GONE_EXPIRE, values, 1, err) != 0 ||
+        store_commit(apply->store, err) != 0) {
         store_rollback(apply->store);
         return -1;
     }
     return 0;
+}
+
+int apply_expire(struct apply *apply, int64_t now_us, bool *more, struct ear_error *err)
+{
+    apply_set_now(apply, now_us);
+    if (store_begin(apply->store, err) != 0) {
+        return -1;
+    }
+    if (expire_slice(apply, more, err) != 0) {
+        store_rollback(apply->store);
+        return -1;
+    }
+    return expire_gone(apply, now_us, err);
 }

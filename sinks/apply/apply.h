@@ -25,9 +25,12 @@ struct apply;
 struct zone;
 
 struct apply_config {
-    const struct zone *zone; /* in which days and hours are told; NULL: UTC. Borrowed */
-    const char *timezone;    /* its name, kept in the store: another one recounts every fact */
-    int64_t horizon_us;      /* posts said longer ago are frozen */
+    const struct zone *zone;      /* in which days and hours are told; NULL: UTC. Borrowed */
+    const char *timezone;         /* its name, kept in the store: another one recounts every fact */
+    int64_t horizon_us;           /* posts said longer ago are frozen */
+    struct store *names_store;    /* a second handle of a shared store, for words alone (names.h);
+                                     NULL: none. Borrowed */
+    bool trend_days, trend_hours; /* cells of the trend cube that changed go into the outbox */
 };
 
 enum { APPLY_AGES_MAX = 1024 };
@@ -63,15 +66,33 @@ EAR_MUST_CHECK
 int apply_batch(struct apply *apply, const struct stream_message messages[], size_t count,
                 int64_t now_us, struct apply_stats *stats, struct ear_error *err);
 
-/* The offset of the next message wanted of a partition; -1: none was applied yet. */
-int64_t apply_position(const struct apply *apply, const char *topic, int partition);
+/* The offset of the next message wanted of a partition, read from the store now: another sink may
+ * have moved it. -1: none was applied yet. */
+EAR_MUST_CHECK
+int apply_position(int64_t *out, struct apply *apply, const char *topic, int partition,
+                   struct ear_error *err);
+
+/*
+ * What follows concerns posts of all partitions: on a shared store the holder alone calls it
+ * (store_hold).
+ */
+
+/*
+ * Works off at most `max` notes of where something was said that may have been copied: the posts
+ * concerned are marked as copies, or as none any more. *more: notes are left.
+ */
+EAR_MUST_CHECK
+int apply_copies(struct apply *apply, int64_t now_us, size_t max, bool *more,
+                 struct ear_error *err);
 
 /*
  * Recomputes the roll-ups of at most max_days dirty days, newest first, in one transaction, and
- * notes in the outbox which weeks of the trend feed that concerns. *more: days are left.
+ * notes in the outbox which weeks of the trend feed and which cells of the trend cube that changed.
+ * *more: days are left.
  */
 EAR_MUST_CHECK
-int apply_rollups(struct apply *apply, size_t max_days, bool *more, struct ear_error *err);
+int apply_rollups(struct apply *apply, int64_t now_us, size_t max_days, bool *more,
+                  struct ear_error *err);
 
 /* Removes a slice of what the horizon has passed: insights, facts, tombstones; roll-ups stay.
  * *more: posts are left. */

@@ -18,7 +18,7 @@ enum {
     POST_NAME_MAX = 128,  /* bytes of a brand, label, touch point, channel, language */
     COPY_POINTS_MIN = 24, /* shorter texts ("thank you") are said by many and copied by nobody */
     TOPIC_SIZE = 64,
-    POSITIONS_MAX = 4 * STREAM_PARTITIONS_MAX,
+    POSITIONS_MAX = 5 * STREAM_PARTITIONS_MAX,
     DIRTY_MAX = 4096,
 };
 
@@ -72,7 +72,8 @@ struct position {
     char topic[TOPIC_SIZE];
     int partition;
     int64_t next; /* committed; -1: no row yet */
-    int64_t seen; /* of the batch under way; -1: none */
+    int64_t seen; /* the last of the batch under way; -1: none */
+    int64_t done; /* the last that is applied; -1: none */
 };
 
 struct dirty_day {
@@ -94,6 +95,7 @@ struct apply {
     int64_t horizon_day; /* days before it are frozen; of the batch under way */
     int64_t now_us;
     struct apply_stats stats; /* of the batch under way */
+    bool windows_kept;        /* the store knows which cells are published */
     size_t forgotten;         /* posts kept out, of the batch under way */
 };
 
@@ -140,19 +142,17 @@ int facts_mark_post(struct apply *apply, int64_t day, int64_t row, struct ear_er
 EAR_MUST_CHECK
 int facts_flush(struct apply *apply, struct ear_error *err);
 
-/* copies.c: what is nobody's copy and nobody copied is the rule; copies_near tells at once. */
+/* copies.c: notes that a post now says what it says; *copy (may be NULL) becomes false where it is
+ * plain at once that it is none. */
 EAR_MUST_CHECK
-int copies_near(bool *out, struct apply *apply, const struct post *post, struct ear_error *err);
+int copies_came(bool *copy, struct apply *apply, const struct post *post, struct ear_error *err);
+/* Notes that a post (`but`; NULL: it is gone) no longer says what it said at an instant. */
 EAR_MUST_CHECK
-int copies_is(bool *out, struct apply *apply, const struct post *post, const char *source,
-              struct ear_error *err);
-/* A post now says what it says: later ones by others are copies of it. */
-EAR_MUST_CHECK
-int copies_made(struct apply *apply, const struct post *post, const char *source,
+int copies_left(struct apply *apply, int64_t fold, int64_t created_us, const struct hash128 *but,
                 struct ear_error *err);
-/* A post no longer says what it said at an instant. */
-EAR_MUST_CHECK
-int copies_unmade(struct apply *apply, int64_t fold, int64_t created_us, struct ear_error *err);
+
+/* apply.c: days before the horizon of an instant are frozen from here on. */
+void apply_set_now(struct apply *apply, int64_t now_us);
 
 /* decide.c: decisions, forgotten, cursors. */
 EAR_MUST_CHECK

@@ -58,7 +58,7 @@ static int load_stored(struct known *known, struct apply *apply, const struct ha
     struct store_rows *rows = NULL;
     int there = -1;
 
-    if (store_select(&rows, apply->store, QUERY_INSIGHT_FIND, values, 1, err) != 0) {
+    if (store_select(&rows, apply->store, QUERY_INSIGHT_HOLD, values, 1, err) != 0) {
         return -1;
     }
     there = store_next(rows, err);
@@ -110,7 +110,7 @@ static int remove_row(struct apply *apply, int64_t row, int64_t day, int64_t fol
         return -1;
     }
     apply->stats.removed++;
-    return copies_unmade(apply, fold, created_us, err);
+    return copies_left(apply, fold, created_us, NULL, err);
 }
 
 /* As a drop of the version that is stored would: an older one does not take the place. */
@@ -134,7 +134,7 @@ int rows_remove(struct apply *apply, int64_t row, bool forgotten, struct ear_err
     int64_t created_us = 0;
     int there = -1;
 
-    if (store_select(&rows, apply->store, QUERY_INSIGHT_BODY, values, 1, err) != 0) {
+    if (store_select(&rows, apply->store, QUERY_INSIGHT_HOLD_BODY, values, 1, err) != 0) {
         return -1;
     }
     there = store_next(rows, err);
@@ -346,41 +346,21 @@ static int add_post(struct apply *apply, const struct post *post, struct ear_err
     struct store_value values[ROW_VALUES];
     const char *labels = labels_text(apply, &post->labels, err);
     int64_t row = 0;
-    bool near = false;
-    bool copy = false;
 
-    if (labels == NULL || copies_near(&near, apply, post, err) != 0 ||
-        (near && copies_is(&copy, apply, post, post->source, err) != 0)) {
+    if (labels == NULL || copies_came(NULL, apply, post, err) != 0) {
         return -1;
     }
-    row_values(values, post, post->source, "[]", labels, copy);
+    row_values(values, post, post->source, "[]", labels, false);
     if (store_ask_integer(&row, NULL, apply->store, QUERY_INSIGHT_ADD, values, ROW_VALUES, err) !=
             0 ||
-        facts_put(apply, post, row, post->source, copy, err) != 0) {
+        facts_put(apply, post, row, post->source, false, err) != 0) {
         return -1;
     }
     if (apply->stats.age_count < APPLY_AGES_MAX) {
         apply->stats.ages_s[apply->stats.age_count++] =
             (double)(apply->now_us - post->created_us) / 1e6;
     }
-    return near ? copies_made(apply, post, post->source, err) : 0;
-}
-
-/* Says anew whose copy a replaced post is, and which are its copies. */
-static int settle_copies(bool *copy, struct apply *apply, const struct post *post,
-                         const struct known *known, struct ear_error *err)
-{
-    struct store_value values[] = {store_integer(known->row), store_null()};
-
-    if (copies_is(copy, apply, post, known->source, err) != 0) {
-        return -1;
-    }
-    values[1] = store_integer(*copy);
-    if (store_run(apply->store, QUERY_INSIGHT_COPY, values, 2, err) < 0 ||
-        copies_unmade(apply, known->fold, known->created_us, err) != 0) {
-        return -1;
-    }
-    return copies_made(apply, post, known->source, err);
+    return 0;
 }
 
 static int replace_post(struct apply *apply, const struct post *post, const struct known *known,
@@ -392,16 +372,16 @@ static int replace_post(struct apply *apply, const struct post *post, const stru
     bool same = post->fold == known->fold && post->created_us == known->created_us &&
                 strcmp(post->author, known->author) == 0;
 
-    if (labels == NULL) {
+    if (labels == NULL || facts_take(apply, known->day, known->row, err) != 0) {
+        return -1;
+    }
+    if (!same && (copies_left(apply, known->fold, known->created_us, &post->hash, err) != 0 ||
+                  copies_came(&copy, apply, post, err) != 0)) {
         return -1;
     }
     row_values(values, post, known->source, known->also, labels, copy);
     values[ROW_VALUES] = store_integer(known->row);
-    if (facts_take(apply, known->day, known->row, err) != 0 ||
-        store_run(apply->store, QUERY_INSIGHT_REPLACE, values, ROW_VALUES + 1, err) < 0) {
-        return -1;
-    }
-    if (!same && settle_copies(&copy, apply, post, known, err) != 0) {
+    if (store_run(apply->store, QUERY_INSIGHT_REPLACE, values, ROW_VALUES + 1, err) < 0) {
         return -1;
     }
     return facts_put(apply, post, known->row, known->source, copy, err);
@@ -468,7 +448,7 @@ static int read_again(struct post *post, struct known *known, struct apply *appl
     const char *body = NULL;
     int there = -1;
 
-    if (store_select(&rows, apply->store, QUERY_INSIGHT_BODY, values, 1, err) != 0) {
+    if (store_select(&rows, apply->store, QUERY_INSIGHT_HOLD_BODY, values, 1, err) != 0) {
         return -1;
     }
     there = store_next(rows, err);

@@ -16,7 +16,7 @@
 #include "sinks/commands/commands.h"
 #include "sinks/store/store.h"
 
-enum { BATCH_MESSAGES = 1000, BATCH_BYTES = 8 * 1024 * 1024, ROLLUP_DAYS = 256 };
+enum { BATCH_MESSAGES = 1000, BATCH_BYTES = 8 * 1024 * 1024, ROLLUP_DAYS = 256, COPY_NOTES = 1000 };
 
 struct rebuild {
     struct stream *stream;
@@ -98,7 +98,12 @@ static int feed_all(struct rebuild *rebuild, struct ear_error *err)
         }
     }
     while (more) {
-        if (apply_rollups(rebuild->apply, ROLLUP_DAYS, &more, err) != 0) {
+        if (apply_copies(rebuild->apply, rebuild->now_us, COPY_NOTES, &more, err) != 0) {
+            return -1;
+        }
+    }
+    for (more = true; more;) {
+        if (apply_rollups(rebuild->apply, rebuild->now_us, ROLLUP_DAYS, &more, err) != 0) {
             return -1;
         }
     }

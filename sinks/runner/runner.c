@@ -10,37 +10,17 @@
 #include "common/metrics.h"
 #include "common/settings/settings.h"
 #include "common/testpoint.h"
-#include "sinks/apply/apply.h"
-#include "sinks/outbox/outbox.h"
-#include "sinks/store/store.h"
+#include "sinks/runner/runner_internal.h"
 
 enum {
     BATCH_MESSAGES = 1000,
     BATCH_BYTES = 8 * 1024 * 1024,
-    ROLLUP_DAYS = 64,       /* a slice */
-    FEED_EVERY_S = 10,      /* the trend feed is written at most so often while posts come */
-    PENDING_WARN_MIB = 256, /* of the store's WAL: a reader is stuck */
-    WARN_EVERY_S = 600,
-    PATH_SIZE = 4096,
     PAUSE_FIRST_MS = 100,
     PAUSE_MOST_MS = 5000,
 };
 
-static const char *const topics[] = {"insights", "decisions", "forgotten", "cursors"};
-enum { TOPIC_COUNT = sizeof topics / sizeof topics[0] };
-static const char group[] = "sink.store";
-
-struct runner {
-    struct runner_config config;
-    struct store *store; /* NULL after it broke, until it is open again */
-    struct apply *apply;
-    struct stream_reader *reader;
-    struct stream_batch batch;
-    bool retry; /* the batch was read and has not been applied */
-    int pause_ms;
-    char feed_dir[PATH_SIZE];
-    int64_t kept_us, fed_us, warned_us; /* mono */
-};
+const char *const runner_topics[RUNNER_TOPICS] = {"insights", "decisions", "forgotten", "cursors"};
+const char runner_group[] = "sink.store";
 
 /* --- opening --- */
 
@@ -48,34 +28,52 @@ static void close_store(struct runner *runner)
 {
     apply_close(runner->apply);
     runner->apply = NULL;
+    store_close(runner->names_store);
+    runner->names_store = NULL;
     store_close(runner->store);
     runner->store = NULL;
+    runner->held = false;
 }
 
 static int open_store(struct runner *runner, bool check, struct ear_error *err)
 {
-    struct store_config config = {.url = runner->config.setup->store_url, .check = check};
+    const struct setup *setup = runner->config.setup;
+    struct store_config config = {.url = setup->store_url, .check = check};
+    struct store_config words = config;
     struct apply_config apply = {
         .zone = runner->config.settings->zone,
         .timezone = runner->config.settings->timezone,
         .horizon_us = runner->config.settings->horizon_us,
+        .trend_days = setup->trend_days,
+        .trend_hours = setup->trend_hours,
     };
 
     if (store_open(&runner->store, &config, err) != 0 ||
-        apply_open(&runner->apply, runner->store, &apply, err) != 0) {
+        (store_shared(runner->store) && store_open(&runner->names_store, &words, err) != 0)) {
+        close_store(runner);
+        return -1;
+    }
+    apply.names_store = runner->names_store;
+    if (apply_open(&runner->apply, runner->store, &apply, err) != 0) {
         close_store(runner);
         return -1;
     }
     return 0;
 }
 
-/* Where the store stands; a partition that it does not know begins at the earliest. */
+/* Where the store stands now; a partition that it does not know begins at the earliest. */
 static int64_t start_at(void *user, const char *topic, int partition, struct ear_error *err)
 {
     const struct runner *runner = user;
-    int64_t next = apply_position(runner->apply, topic, partition);
+    int64_t next = -1;
 
-    (void)err;
+    if (runner->apply == NULL) {
+        ear_fail(err, EAR_RETRY, "the store is not open");
+        return STREAM_AT_FAILED;
+    }
+    if (apply_position(&next, runner->apply, topic, partition, err) != 0) {
+        return STREAM_AT_FAILED;
+    }
     return next < 0 ? STREAM_AT_EARLIEST : next;
 }
 
@@ -83,11 +81,25 @@ static int subscribe(struct runner *runner, struct ear_error *err)
 {
     const struct stream_start start = {start_at, runner};
 
-    stream_reader_close(runner->reader);
-    runner->reader = NULL;
     runner->retry = false;
-    return stream_subscribe(&runner->reader, runner->config.stream, group, topics, TOPIC_COUNT,
-                            &start, err);
+    return stream_subscribe(&runner->reader, runner->config.stream, runner_group, runner_topics,
+                            RUNNER_TOPICS, &start, err);
+}
+
+/* Drops what was read, and reads on where the store stands. */
+static int read_anew(struct runner *runner, struct ear_error *err)
+{
+    runner->retry = false;
+    if (stream_rewind(runner->reader, err) == 0) {
+        return 0;
+    }
+    if (err->kind == EAR_FENCED) {
+        ear_error_clear(err); /* and partitions changed hands: the next read says where it begins */
+        return 0;
+    }
+    stream_reader_close(runner->reader); /* joined again by the next turn */
+    runner->reader = NULL;
+    return -1;
 }
 
 int runner_open(struct runner **out, const struct runner_config *config, struct ear_error *err)
@@ -126,10 +138,11 @@ int runner_pause_ms(const struct runner *runner)
     return runner->pause_ms;
 }
 
-/* What is done about a failure before the next try. Returns -1, so that it ends a turn. */
-static int after_failure(struct runner *runner, const struct ear_error *err)
+int runner_failed(struct runner *runner, const struct ear_error *err)
 {
-    if (runner->store != NULL && store_broken(runner->store)) {
+    if (runner->store != NULL &&
+        (store_broken(runner->store) ||
+         (runner->names_store != NULL && store_broken(runner->names_store)))) {
         close_store(runner);
     }
     if (err->kind == EAR_RETRY) {
@@ -146,7 +159,7 @@ static int need_store(struct runner *runner, struct ear_error *err)
         return 0;
     }
     if (open_store(runner, true, err) != 0) {
-        return after_failure(runner, err);
+        return runner_failed(runner, err);
     }
     log_warn("the store was opened anew and is sound");
     return 0;
@@ -171,29 +184,30 @@ static void note(struct runner *runner, const struct apply_stats *stats, int64_t
     }
 }
 
-/* The group follows the store. Somebody else having moved it is no harm: the store is what counts,
- * and it is guarded; the reader begins again where the store stands. */
+/* The group follows the store, so that lag can be seen. Somebody else having moved it is no harm:
+ * the store is what counts, and it is guarded; the reader reads on where the store stands. */
 static int move_group(struct runner *runner, struct ear_error *err)
 {
     struct stream_transaction *transaction = NULL;
+    struct ear_error more = {0};
 
     if (stream_begin(&transaction, runner->config.stream, err) != 0) {
-        return -1;
+        return runner_failed(runner, err);
     }
     if (stream_move(transaction, runner->reader, err) != 0) {
         stream_abort(transaction);
-        return -1;
-    }
-    if (stream_commit(transaction, err) == 0) {
+    } else if (stream_commit(transaction, err) == 0) {
         TESTPOINT("sink.group-moved");
         return 0;
     }
     if (err->kind == EAR_FENCED) {
-        log_error("move the group", err);
         ear_error_clear(err);
-        return subscribe(runner, err);
+        return read_anew(runner, err) != 0 ? runner_failed(runner, err) : 0;
     }
-    return -1;
+    if (read_anew(runner, &more) != 0) {
+        *err = more;
+    }
+    return runner_failed(runner, err);
 }
 
 static int apply_read(struct runner *runner, struct ear_error *err)
@@ -204,11 +218,11 @@ static int apply_read(struct runner *runner, struct ear_error *err)
     if (apply_batch(runner->apply, runner->batch.messages, runner->batch.count,
                     clock_now_us(runner->config.clock), &stats, err) != 0) {
         if (err->kind != EAR_FENCED) {
-            return after_failure(runner, err);
+            return runner_failed(runner, err);
         }
-        log_error("apply a batch", err);
+        log_warn("%s; reading on where the store stands", err->message);
         ear_error_clear(err);
-        return subscribe(runner, err);
+        return read_anew(runner, err) != 0 ? runner_failed(runner, err) : 0;
     }
     TESTPOINT("sink.after-commit");
     runner->retry = false;
@@ -225,114 +239,21 @@ int runner_turn(struct runner *runner, bool *idle, struct ear_error *err)
         return -1;
     }
     if (runner->reader == NULL && subscribe(runner, err) != 0) {
-        return after_failure(runner, err);
+        return runner_failed(runner, err);
     }
     if (!runner->retry) {
         if (stream_read(runner->reader, &runner->batch, BATCH_MESSAGES, BATCH_BYTES,
                         runner->config.wait_ms, err) != 0) {
             if (err->kind == EAR_FENCED) {
-                ear_error_clear(err);
-                return subscribe(runner, err);
+                ear_error_clear(err); /* partitions changed hands: what came of them is void */
+                return 0;
             }
-            return after_failure(runner, err);
+            return runner_failed(runner, err);
         }
         runner->retry = runner->batch.count > 0;
     }
     *idle = !runner->retry;
     return runner->retry ? apply_read(runner, err) : 0;
-}
-
-/* --- keeping house --- */
-
-static void measure(struct runner *runner)
-{
-    char labels[160];
-    char part[16];
-    struct ear_error err = {0};
-
-    for (size_t i = 0; runner->config.metrics != NULL && i < TOPIC_COUNT; i++) {
-        int partitions = stream_partitions(runner->config.stream, topics[i]);
-
-        for (int partition = 0; partition < partitions; partition++) {
-            struct stream_span span;
-            int64_t next = stream_position(runner->reader, topics[i], partition);
-
-            if (stream_span(runner->config.stream, topics[i], partition, &span, &err) == 0) {
-                snprintf(part, sizeof part, "%d", partition);
-                metrics_labels(labels, sizeof labels, "topic", topics[i], "partition", part, NULL);
-                metrics_set(runner->config.metrics, "earshot_consumer_lag_messages", labels,
-                            (double)(span.end - next));
-            }
-        }
-    }
-}
-
-static void warn_of_pending(struct runner *runner, int64_t mono_us)
-{
-    int64_t mib = store_pending_bytes(runner->store) / INT64_C(1048576);
-
-    if (mib >= PENDING_WARN_MIB &&
-        mono_us - runner->warned_us > (int64_t)WARN_EVERY_S * CLOCK_SECOND_US) {
-        runner->warned_us = mono_us;
-        log_warn("the store's write-ahead log has grown to %lld MiB: some program reads the store "
-                 "and never ends; find and stop it",
-                 (long long)mib);
-    }
-}
-
-static int keep_rollups(struct runner *runner, bool all, struct ear_error *err)
-{
-    bool more = true;
-
-    while (more) {
-        if (apply_rollups(runner->apply, ROLLUP_DAYS, &more, err) != 0) {
-            return -1;
-        }
-        more = more && all;
-    }
-    return 0;
-}
-
-static int keep_outbox(struct runner *runner, bool all, int64_t mono_us, struct ear_error *err)
-{
-    const struct settings *settings = runner->config.settings;
-    struct outbox_config outbox = {
-        .store = runner->store,
-        .stream = runner->config.stream,
-        .feed_dir = runner->config.setup->feed ? runner->feed_dir : NULL,
-        .zone = settings->zone,
-        .feed_weeks = runner->config.setup->weeks,
-        .rejects_topic = "rejects",
-    };
-    bool feeds = all || mono_us - runner->fed_us >= (int64_t)FEED_EVERY_S * CLOCK_SECOND_US;
-    size_t left = 1;
-    size_t before = 0;
-
-    if (feeds) {
-        runner->fed_us = mono_us;
-    }
-    do {
-        before = left;
-        if (outbox_relay(&left, &outbox, clock_now_us(runner->config.clock), feeds, err) != 0) {
-            return -1;
-        }
-    } while (all && left > 0 && left != before);
-    return 0;
-}
-
-static int keep(struct runner *runner, bool all, int64_t mono_us, struct ear_error *err)
-{
-    int64_t now_us = clock_now_us(runner->config.clock);
-    bool more = true;
-
-    if (keep_rollups(runner, all, err) != 0 || keep_outbox(runner, all, mono_us, err) != 0 ||
-        apply_expire(runner->apply, now_us, &more, err) != 0 ||
-        stream_maintain(runner->config.stream, now_us, &more, err) != 0) {
-        return after_failure(runner, err);
-    }
-    warn_of_pending(runner, mono_us);
-    measure(runner);
-    return 0;
 }
 
 int runner_keep(struct runner *runner, bool all, struct ear_error *err)
@@ -343,5 +264,5 @@ int runner_keep(struct runner *runner, bool all, struct ear_error *err)
         return 0;
     }
     runner->kept_us = mono_us;
-    return need_store(runner, err) != 0 ? -1 : keep(runner, all, mono_us, err);
+    return need_store(runner, err) != 0 ? -1 : runner_keep_house(runner, all, mono_us, err);
 }

@@ -5,6 +5,9 @@
 -- name: meta_get
 SELECT value FROM meta WHERE key = ?1;
 
+-- name: meta_first
+INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING;
+
 -- name: meta_set
 INSERT INTO meta (key, value) VALUES (?1, ?2)
 ON CONFLICT (key) DO UPDATE SET value = excluded.value;
@@ -20,13 +23,17 @@ SELECT name, value FROM counter ORDER BY name;
 SELECT n FROM name WHERE text = ?1;
 
 -- name: name_add
-INSERT INTO name (text) VALUES (?1) RETURNING n;
+INSERT INTO name (text) VALUES (?1)
+ON CONFLICT (text) DO UPDATE SET text = excluded.text RETURNING n;
 
 -- name: name_each
 SELECT n, text FROM name ORDER BY n;
 
 -- name: position_each
 SELECT topic, part, next FROM position ORDER BY topic, part;
+
+-- name: position_of
+SELECT next FROM position WHERE topic = ?1 AND part = ?2;
 
 -- name: position_first
 INSERT INTO position (topic, part, next) VALUES (?1, ?2, ?3)
@@ -43,6 +50,12 @@ SELECT g.version, g.model, g.deleted,
 FROM (SELECT 1 AS one) AS o LEFT JOIN gone AS g ON g.hash = ?1;
 
 -- name: insight_find
+SELECT "row", version, model, source, also, day, created_us, coalesce(fold, 0), author, copy
+FROM insight WHERE hash = ?1;
+
+-- The same for a writer, who keeps others off the row until its transaction ends (PostgreSQL: FOR
+-- UPDATE, as insight_hold_body).
+-- name: insight_hold
 SELECT "row", version, model, source, also, day, created_us, coalesce(fold, 0), author, copy
 FROM insight WHERE hash = ?1;
 
@@ -70,9 +83,6 @@ UPDATE insight SET also = ?2 WHERE "row" = ?1;
 -- name: insight_refresh
 UPDATE insight SET labels = ?2, day = ?3, hour = ?4 WHERE "row" = ?1;
 
--- name: insight_copy
-UPDATE insight SET copy = ?2 WHERE "row" = ?1;
-
 -- name: insight_delete
 DELETE FROM insight WHERE "row" = ?1;
 
@@ -92,6 +102,10 @@ SELECT post FROM fact_row WHERE day < ?1 ORDER BY day, post LIMIT ?2;
 SELECT "row" FROM insight WHERE "row" > ?1 ORDER BY "row" LIMIT ?2;
 
 -- name: insight_body
+SELECT body, source, day, copy, coalesce(fold, 0), created_us, hash, version, model
+FROM insight WHERE "row" = ?1;
+
+-- name: insight_hold_body
 SELECT body, source, day, copy, coalesce(fold, 0), created_us, hash, version, model
 FROM insight WHERE "row" = ?1;
 
@@ -120,39 +134,55 @@ SET version = excluded.version, model = excluded.model, deleted = excluded.delet
 -- name: gone_clear
 DELETE FROM gone WHERE hash = ?1;
 
+-- name: gone_old
+SELECT 1 FROM gone WHERE version < ?1 LIMIT 1;
+
 -- name: gone_expire
 DELETE FROM gone WHERE version < ?1;
 
--- Does any post in these stretches of 32 days say the same? Mostly none does, and that is all.
+-- Does another post (than ?5) in these stretches of 32 days say the same? Mostly none does, and that
+-- is all.
 -- name: copy_near
-SELECT 1 FROM insight WHERE day / 32 IN (?2, ?3, ?4) AND fold = ?1 LIMIT 1;
+SELECT 1 FROM insight WHERE day / 32 IN (?2, ?3, ?4) AND fold = ?1 AND hash <> ?5 LIMIT 1;
 
--- Did another author or source say the same (?1) in the time before (?6 to ?2)? ?3 the post's own
--- hash, ?4 its source, ?5 its author; ?7 and ?8 the stretches of 32 days that the time lies in.
--- name: copy_earlier
-SELECT 1 FROM insight
-WHERE day / 32 IN (?7, ?8) AND fold = ?1 AND created_us BETWEEN ?6 AND ?2
-  AND (created_us, hash) < (?2, ?3) AND (source <> ?4 OR author <> ?5)
-LIMIT 1;
+-- name: copy_queue_add
+INSERT INTO copy_queue (fold, created_us, stretch, taken) VALUES (?1, ?2, ?3, 0);
 
--- Those that are copies now that a post (?3, at ?2, by ?5 from ?4) says the same before them.
--- name: copy_made
-UPDATE insight SET copy = 1
-WHERE day / 32 IN (?7, ?8) AND fold = ?1 AND created_us BETWEEN ?2 AND ?6
-  AND (created_us, hash) > (?2, ?3) AND copy = 0 AND (source <> ?4 OR author <> ?5)
-RETURNING "row", day, 0;
+-- name: copy_queue_take
+UPDATE copy_queue SET taken = 1
+WHERE n IN (SELECT n FROM copy_queue WHERE taken = 0 ORDER BY n LIMIT ?1);
 
--- Those that are none any more now that such a post no longer does; ?4 is the window.
--- name: copy_unmade
-UPDATE insight SET copy = 0
-WHERE day / 32 IN (?5, ?6) AND fold = ?1 AND created_us BETWEEN ?2 AND ?3 AND copy = 1
-  AND NOT EXISTS (
+-- name: copy_queue_done
+DELETE FROM copy_queue WHERE taken = 1;
+
+-- name: copy_queue_count
+SELECT count(*) FROM copy_queue;
+
+-- Posts, after row ?2, that are marked otherwise than they should be, as far as the rows taken tell:
+-- a copy is what another author or source said within the window (?1) before. At most ?3.
+-- name: copy_wrong
+SELECT i."row" FROM (SELECT DISTINCT fold, created_us, stretch FROM copy_queue WHERE taken = 1) AS t
+JOIN insight AS i
+ON i.day / 32 IN (t.stretch - 1, t.stretch, t.stretch + 1) AND i.fold = t.fold
+   AND i.created_us BETWEEN t.created_us AND t.created_us + ?1
+WHERE +i."row" > ?2 AND i.copy <> CASE WHEN EXISTS (
+    SELECT 1 FROM insight AS q
+    WHERE q.day / 32 IN (i.day / 32 - 1, i.day / 32) AND q.fold = i.fold
+      AND q.created_us BETWEEN i.created_us - ?1 AND i.created_us
+      AND (q.created_us, q.hash) < (i.created_us, i.hash)
+      AND (q.source <> i.source OR q.author <> i.author)) THEN 1 ELSE 0 END
+GROUP BY i."row" ORDER BY i."row" LIMIT ?3;
+
+-- Marks one (?2) as it should be.
+-- name: copy_settle
+UPDATE insight SET copy = 1 - copy
+WHERE "row" = ?2 AND copy <> CASE WHEN EXISTS (
     SELECT 1 FROM insight AS q
     WHERE q.day / 32 IN (insight.day / 32 - 1, insight.day / 32) AND q.fold = insight.fold
-      AND q.created_us BETWEEN insight.created_us - ?4 AND insight.created_us
+      AND q.created_us BETWEEN insight.created_us - ?1 AND insight.created_us
       AND (q.created_us, q.hash) < (insight.created_us, insight.hash)
-      AND (q.source <> insight.source OR q.author <> insight.author))
-RETURNING "row", day, person;
+      AND (q.source <> insight.source OR q.author <> insight.author)) THEN 1 ELSE 0 END
+RETURNING day, CASE WHEN copy = 1 THEN 0 ELSE person END;
 
 -- name: fact_add
 INSERT INTO fact_row (day, post, brand, label, touchpoint, audience, hour, channel, source, lang,
@@ -165,7 +195,7 @@ DELETE FROM fact_row WHERE day = ?1 AND post = ?2;
 -- name: fact_brands
 INSERT INTO dirty (day, brand)
 SELECT DISTINCT day, brand FROM fact_row WHERE day = ?1 AND post = ?2
-ON CONFLICT (day, brand) DO NOTHING;
+ON CONFLICT DO NOTHING;
 
 -- name: fact_person
 UPDATE fact_row SET author = ?3 WHERE day = ?1 AND post = ?2;
@@ -189,14 +219,20 @@ FROM fact ORDER BY post, brand, label, touchpoint;
 SELECT count(*) FROM fact_row;
 
 -- name: dirty_add
-INSERT INTO dirty (day, brand) VALUES (?1, ?2) ON CONFLICT (day, brand) DO NOTHING;
+INSERT INTO dirty (day, brand) VALUES (?1, ?2) ON CONFLICT DO NOTHING;
 
 -- name: dirty_days
 SELECT DISTINCT day FROM dirty ORDER BY day DESC LIMIT ?1;
 
 -- name: dirty_count
-SELECT count(*) FROM dirty;
+SELECT count(*) FROM (SELECT DISTINCT day, brand FROM dirty) AS d;
 
+-- name: dirty_all
+INSERT INTO dirty (day, brand) SELECT DISTINCT day, brand FROM fact_row WHERE day >= ?1
+ON CONFLICT DO NOTHING;
+
+-- What is seen of the queue goes first; the facts are read by later statements, so that what is
+-- marked in between is counted once more.
 -- name: dirty_clear
 DELETE FROM dirty WHERE day = ?1;
 
@@ -204,8 +240,7 @@ DELETE FROM dirty WHERE day = ?1;
 DELETE FROM dirty WHERE day < ?1;
 
 -- name: rollup_clear
-DELETE FROM rollup_row
-WHERE day = ?1 AND brand IN (SELECT d.brand FROM dirty AS d WHERE d.day = ?1);
+DELETE FROM rollup_row WHERE day = ?1;
 
 -- name: rollup_fill
 INSERT INTO rollup_row (day, brand, label, posts, people, conversations)
@@ -213,8 +248,47 @@ SELECT day, brand, label, count(*), count(DISTINCT CASE WHEN author <> 0 THEN au
        count(DISTINCT thread)
 FROM fact_row
 WHERE day = ?1 AND touchpoint = 0 AND audience = 0
-  AND brand IN (SELECT d.brand FROM dirty AS d WHERE d.day = ?1)
 GROUP BY day, brand, label;
+
+-- Cells of a day (?1) that are no longer what trend_cell says, hour -1 standing for the day: those
+-- of the day where ?2 is 1, those of its hours where ?3 is 1.
+-- name: trend_changed
+WITH counted AS (
+    SELECT -1 AS hour, brand, label, count(*) AS posts,
+           count(DISTINCT CASE WHEN author <> 0 THEN author END) AS people,
+           count(DISTINCT thread) AS conversations
+    FROM fact_row WHERE day = ?1 AND touchpoint = 0 AND audience = 0 AND ?2 = 1
+    GROUP BY brand, label
+    UNION ALL
+    SELECT hour, brand, label, count(*), count(DISTINCT CASE WHEN author <> 0 THEN author END),
+           count(DISTINCT thread)
+    FROM fact_row WHERE day = ?1 AND touchpoint = 0 AND audience = 0 AND ?3 = 1
+    GROUP BY hour, brand, label),
+said AS (
+    SELECT hour, brand, label, posts, people, conversations FROM trend_cell WHERE day = ?1)
+SELECT d.hour, b.text, l.text, d.brand, d.label, c.posts, c.people, c.conversations
+FROM (SELECT hour, brand, label FROM (SELECT * FROM counted EXCEPT SELECT * FROM said) AS x
+      UNION
+      SELECT hour, brand, label FROM (SELECT * FROM said EXCEPT SELECT * FROM counted) AS y) AS d
+JOIN name AS b ON b.n = d.brand JOIN name AS l ON l.n = d.label
+LEFT JOIN counted AS c ON c.hour = d.hour AND c.brand = d.brand AND c.label = d.label
+ORDER BY d.hour, d.brand, d.label;
+
+-- name: trend_put
+INSERT INTO trend_cell (day, hour, brand, label, posts, people, conversations)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+ON CONFLICT (day, hour, brand, label) DO UPDATE
+SET posts = excluded.posts, people = excluded.people, conversations = excluded.conversations;
+
+-- name: trend_delete
+DELETE FROM trend_cell WHERE day = ?1 AND hour = ?2 AND brand = ?3 AND label = ?4;
+
+-- name: trend_value
+SELECT posts, people, conversations FROM trend_cell
+WHERE day = ?1 AND hour = ?2 AND brand = ?3 AND label = ?4;
+
+-- name: trend_forget_before
+DELETE FROM trend_cell WHERE day < ?1;
 
 -- name: rollup_each
 SELECT day, brand, label, posts, people, conversations FROM rollup_day ORDER BY day, brand, label;
@@ -289,3 +363,47 @@ WHERE feed_entry.summary <> excluded.summary;
 
 -- name: feed_delete
 DELETE FROM feed_entry WHERE week = ?1 AND brand = ?2 AND label = ?3;
+
+-- name: ledger_add
+INSERT INTO ledger (hour_us, source, topic, reader, part, came, went)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+ON CONFLICT (hour_us, source, topic, reader, part) DO UPDATE
+SET came = ledger.came + excluded.came, went = ledger.went + excluded.went;
+
+-- name: ledger_reader_add
+INSERT INTO ledger_reader (reader, since_us) VALUES (?1, ?2) ON CONFLICT (reader) DO NOTHING;
+
+-- What one reader (?2) of a topic (?1) has not read as often as it was written, or has not settled
+-- as often as read, for hours from ?3 on and since it keeps books itself. At most ?4.
+-- name: ledger_open
+SELECT w.hour_us, w.source, w.wrote, coalesce(r.came, 0), coalesce(r.went, 0)
+FROM (SELECT hour_us, source, sum(came) AS wrote FROM ledger
+      WHERE topic = ?1 AND reader = '' AND hour_us >= ?3 GROUP BY hour_us, source) AS w
+LEFT JOIN (SELECT hour_us, source, sum(came) AS came, sum(went) AS went FROM ledger
+           WHERE topic = ?1 AND reader = ?2 AND hour_us >= ?3 GROUP BY hour_us, source) AS r
+ON r.hour_us = w.hour_us AND r.source = w.source
+WHERE (r.came IS NULL OR w.wrote <> r.came OR r.came <> r.went)
+  AND w.hour_us >= coalesce((SELECT since_us FROM ledger_reader WHERE reader = ?2), ?3)
+ORDER BY w.hour_us DESC, w.source LIMIT ?4;
+
+-- name: ledger_one
+SELECT coalesce(sum(CASE WHEN reader = '' THEN came ELSE 0 END), 0),
+       coalesce(sum(CASE WHEN reader = ?4 THEN came ELSE 0 END), 0),
+       coalesce(sum(CASE WHEN reader = ?4 THEN went ELSE 0 END), 0)
+FROM ledger WHERE hour_us = ?1 AND source = ?2 AND topic = ?3;
+
+-- name: ledger_expire
+DELETE FROM ledger WHERE hour_us < ?1;
+
+-- name: difference_put
+INSERT INTO ledger_difference (hour_us, source, topic, reader, kind, amount, since_us)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+ON CONFLICT (hour_us, source, topic, reader) DO UPDATE
+SET kind = excluded.kind, amount = excluded.amount;
+
+-- name: difference_delete
+DELETE FROM ledger_difference WHERE hour_us = ?1 AND source = ?2 AND topic = ?3 AND reader = ?4;
+
+-- name: difference_each
+SELECT hour_us, source, topic, reader, kind, amount, since_us FROM ledger_difference
+ORDER BY hour_us, source, topic, reader;

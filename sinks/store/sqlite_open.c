@@ -15,15 +15,16 @@
 #include <unistd.h>
 
 enum {
-    SCHEMA_VERSION = 1,
+    SCHEMA_VERSION = 2,
     APPLICATION_ID = 0x45415253, /* "EARS": what file(1) and we know the file by */
     VALUE_MAX = 8 * 1024 * 1024,
     PATH_SIZE = 4096,
 };
 
 extern const char sqlite_schema_1_sql[];
+extern const char sqlite_schema_2_sql[];
 
-static const char *const schemas[SCHEMA_VERSION] = {sqlite_schema_1_sql};
+static const char *const schemas[SCHEMA_VERSION] = {sqlite_schema_1_sql, sqlite_schema_2_sql};
 
 static const char writer_pragmas[] =
     "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA mmap_size = 0;"

@@ -39,6 +39,7 @@ struct store_config {
 /* Every query by its name in queries.sql, in no order. */
 #define STORE_QUERIES(QUERY)                                                                       \
     QUERY(META_GET, "meta_get")                                                                    \
+    QUERY(META_FIRST, "meta_first")                                                                \
     QUERY(META_SET, "meta_set")                                                                    \
     QUERY(COUNTER_ADD, "counter_add")                                                              \
     QUERY(COUNTER_EACH, "counter_each")                                                            \
@@ -46,31 +47,37 @@ struct store_config {
     QUERY(NAME_ADD, "name_add")                                                                    \
     QUERY(NAME_EACH, "name_each")                                                                  \
     QUERY(POSITION_EACH, "position_each")                                                          \
+    QUERY(POSITION_OF, "position_of")                                                              \
     QUERY(POSITION_FIRST, "position_first")                                                        \
     QUERY(POSITION_MOVE, "position_move")                                                          \
     QUERY(POST_KNOWN, "post_known")                                                                \
     QUERY(INSIGHT_FIND, "insight_find")                                                            \
+    QUERY(INSIGHT_HOLD, "insight_hold")                                                            \
     QUERY(INSIGHT_ADD, "insight_add")                                                              \
     QUERY(INSIGHT_REPLACE, "insight_replace")                                                      \
     QUERY(INSIGHT_ALSO, "insight_also")                                                            \
     QUERY(INSIGHT_REFRESH, "insight_refresh")                                                      \
-    QUERY(INSIGHT_COPY, "insight_copy")                                                            \
     QUERY(INSIGHT_DELETE, "insight_delete")                                                        \
     QUERY(INSIGHT_BY_PERSON, "insight_by_person")                                                  \
     QUERY(INSIGHT_BEFORE_DAY, "insight_before_day")                                                \
     QUERY(INSIGHT_EACH_ROW, "insight_each_row")                                                    \
     QUERY(INSIGHT_BODY, "insight_body")                                                            \
+    QUERY(INSIGHT_HOLD_BODY, "insight_hold_body")                                                  \
     QUERY(INSIGHT_SHOW, "insight_show")                                                            \
     QUERY(INSIGHT_BY_ID, "insight_by_id")                                                          \
     QUERY(INSIGHT_STATE, "insight_state")                                                          \
     QUERY(INSIGHT_SPAN, "insight_span")                                                            \
     QUERY(GONE_PUT, "gone_put")                                                                    \
     QUERY(GONE_CLEAR, "gone_clear")                                                                \
+    QUERY(GONE_OLD, "gone_old")                                                                    \
     QUERY(GONE_EXPIRE, "gone_expire")                                                              \
     QUERY(COPY_NEAR, "copy_near")                                                                  \
-    QUERY(COPY_EARLIER, "copy_earlier")                                                            \
-    QUERY(COPY_MADE, "copy_made")                                                                  \
-    QUERY(COPY_UNMADE, "copy_unmade")                                                              \
+    QUERY(COPY_QUEUE_ADD, "copy_queue_add")                                                        \
+    QUERY(COPY_QUEUE_TAKE, "copy_queue_take")                                                      \
+    QUERY(COPY_QUEUE_DONE, "copy_queue_done")                                                      \
+    QUERY(COPY_QUEUE_COUNT, "copy_queue_count")                                                    \
+    QUERY(COPY_WRONG, "copy_wrong")                                                                \
+    QUERY(COPY_SETTLE, "copy_settle")                                                              \
     QUERY(FACT_ADD, "fact_add")                                                                    \
     QUERY(FACT_DELETE, "fact_delete")                                                              \
     QUERY(FACT_BRANDS, "fact_brands")                                                              \
@@ -81,12 +88,18 @@ struct store_config {
     QUERY(DIRTY_ADD, "dirty_add")                                                                  \
     QUERY(DIRTY_DAYS, "dirty_days")                                                                \
     QUERY(DIRTY_COUNT, "dirty_count")                                                              \
+    QUERY(DIRTY_ALL, "dirty_all")                                                                  \
     QUERY(DIRTY_CLEAR, "dirty_clear")                                                              \
     QUERY(DIRTY_FORGET_BEFORE, "dirty_forget_before")                                              \
     QUERY(ROLLUP_CLEAR, "rollup_clear")                                                            \
     QUERY(ROLLUP_FILL, "rollup_fill")                                                              \
     QUERY(ROLLUP_EACH, "rollup_each")                                                              \
     QUERY(ROLLUP_WRONG, "rollup_wrong")                                                            \
+    QUERY(TREND_CHANGED, "trend_changed")                                                          \
+    QUERY(TREND_PUT, "trend_put")                                                                  \
+    QUERY(TREND_DELETE, "trend_delete")                                                            \
+    QUERY(TREND_VALUE, "trend_value")                                                              \
+    QUERY(TREND_FORGET_BEFORE, "trend_forget_before")                                              \
     QUERY(DECISION_ADD, "decision_add")                                                            \
     QUERY(DECISION_OF_POST, "decision_of_post")                                                    \
     QUERY(DECISION_COUNTS, "decision_counts")                                                      \
@@ -100,7 +113,15 @@ struct store_config {
     QUERY(OUTBOX_COUNT, "outbox_count")                                                            \
     QUERY(FEED_EACH, "feed_each")                                                                  \
     QUERY(FEED_PUT, "feed_put")                                                                    \
-    QUERY(FEED_DELETE, "feed_delete")
+    QUERY(FEED_DELETE, "feed_delete")                                                              \
+    QUERY(LEDGER_ADD, "ledger_add")                                                                \
+    QUERY(LEDGER_READER_ADD, "ledger_reader_add")                                                  \
+    QUERY(LEDGER_OPEN, "ledger_open")                                                              \
+    QUERY(LEDGER_ONE, "ledger_one")                                                                \
+    QUERY(LEDGER_EXPIRE, "ledger_expire")                                                          \
+    QUERY(DIFFERENCE_PUT, "difference_put")                                                        \
+    QUERY(DIFFERENCE_DELETE, "difference_delete")                                                  \
+    QUERY(DIFFERENCE_EACH, "difference_each")
 
 #define STORE_QUERY_CONSTANT(constant, name) QUERY_##constant,
 enum store_query { STORE_QUERIES(STORE_QUERY_CONSTANT) QUERY_COUNT };

@@ -168,7 +168,15 @@ static double run_apply(struct bench *bench)
     while (more) {
         double began_s = cpu_s();
 
-        if (apply_rollups(apply, 256, &more, &bench->err) != 0) {
+        if (apply_copies(apply, bench->now_us, 1000, &more, &bench->err) != 0) {
+            die(bench, "copies");
+        }
+        spent_s += cpu_s() - began_s;
+    }
+    for (more = true; more;) {
+        double began_s = cpu_s();
+
+        if (apply_rollups(apply, bench->now_us, 256, &more, &bench->err) != 0) {
             die(bench, "roll-ups");
         }
         spent_s += cpu_s() - began_s;

@@ -162,13 +162,26 @@ struct apply_stats shelf_apply_all(struct shelf *shelf, const struct tape *tape,
     return sum;
 }
 
-void shelf_rollups(struct shelf *shelf)
+void shelf_copies(struct shelf *shelf)
 {
     struct ear_error err = {0};
     bool more = true;
 
     while (more) {
-        if (apply_rollups(shelf->apply, 64, &more, &err) != 0) {
+        if (apply_copies(shelf->apply, TAPE_NOW_US, 64, &more, &err) != 0) {
+            fail_msg("%s", err.message);
+        }
+    }
+}
+
+void shelf_rollups(struct shelf *shelf)
+{
+    struct ear_error err = {0};
+    bool more = true;
+
+    shelf_copies(shelf);
+    while (more) {
+        if (apply_rollups(shelf->apply, TAPE_NOW_US, 64, &more, &err) != 0) {
             fail_msg("%s", err.message);
         }
     }
@@ -212,6 +225,7 @@ int64_t shelf_number(struct shelf *shelf, enum store_query query)
 
 char *shelf_facts(struct shelf *shelf)
 {
+    shelf_copies(shelf);
     return shelf_rows(shelf, QUERY_FACT_EACH, 14);
 }
 

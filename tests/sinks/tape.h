@@ -61,12 +61,14 @@ struct apply_stats shelf_apply(struct shelf *shelf, const struct tape *tape, siz
                                size_t to);
 /* Applies all of it, in batches of `size`. */
 struct apply_stats shelf_apply_all(struct shelf *shelf, const struct tape *tape, size_t size);
+/* What the holder does: copies; copies and roll-ups. */
+void shelf_copies(struct shelf *shelf);
 void shelf_rollups(struct shelf *shelf);
 
 /* The rows of a query as text, columns divided by '|', a row a line; caller frees. */
 char *shelf_rows(struct shelf *shelf, enum store_query query, int columns);
 int64_t shelf_number(struct shelf *shelf, enum store_query query);
-/* Facts as text, all columns. */
+/* Facts as text, all columns, once copies are settled. */
 char *shelf_facts(struct shelf *shelf);
 /* The value of a counter. */
 int64_t shelf_counter(struct shelf *shelf, const char *name);

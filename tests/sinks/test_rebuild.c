@@ -84,8 +84,10 @@ static void write_post(struct world *world, struct tape *tape, size_t i, int64_t
 
         tape_add(tape, "insights", id,
                  "{\"id\":\"%s\",\"source\":\"%s\",\"version\":%lld,\"created_at\":\"%s\","
-                 "\"ours\":true,\"text\":\"%s\",\"insight\":{\"model\":\"%s\"}}",
-                 id, source, (long long)version, at, PICK(&world->chance, texts), generation);
+                 "\"author\":{\"id\":\"%s\"},\"ours\":true,\"text\":\"%s\","
+                 "\"insight\":{\"model\":\"%s\"}}",
+                 id, source, (long long)version, at, world->compactable ? "" : authors[i % 6],
+                 PICK(&world->chance, texts), generation);
         return;
     }
     tape_post(tape, id, version, generation, source,

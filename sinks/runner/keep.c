@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Keeping house between turns. Of several sinks on one store one is the holder: it alone marks
+ * copies, recounts dirty days, relays the outbox, writes the trend feed and lets the horizon pass.
+ * Who that is, the store says, asked once a second; when a holder dies another one is told.
+ */
+#include <stdio.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "common/settings/settings.h"
+#include "sinks/outbox/outbox.h"
+#include "sinks/runner/runner_internal.h"
+
+enum {
+    COPY_NOTES = 1000,      /* a slice */
+    ROLLUP_DAYS = 64,       /* a slice */
+    FEED_EVERY_S = 10,      /* the trend feed is written at most so often while posts come */
+    PENDING_WARN_MIB = 256, /* of the store's WAL: a reader is stuck */
+    WARN_EVERY_S = 600,
+};
+
+/* The lag of the partitions that are this sink's now. */
+static void measure(struct runner *runner)
+{
+    char labels[160];
+    char part[16];
+    struct ear_error err = {0};
+
+    for (size_t i = 0; runner->config.metrics != NULL && i < RUNNER_TOPICS; i++) {
+        int partitions = stream_partitions(runner->config.stream, runner_topics[i]);
+
+        for (int partition = 0; partition < partitions; partition++) {
+            struct stream_span span;
+            int64_t next = stream_position(runner->reader, runner_topics[i], partition);
+
+            if (next >= 0 &&
+                stream_span(runner->config.stream, runner_topics[i], partition, &span, &err) == 0) {
+                snprintf(part, sizeof part, "%d", partition);
+                metrics_labels(labels, sizeof labels, "topic", runner_topics[i], "partition", part,
+                               NULL);
+                metrics_set(runner->config.metrics, "earshot_consumer_lag_messages", labels,
+                            (double)(span.end - next));
+            }
+        }
+    }
+}
+
+static void warn_of_pending(struct runner *runner, int64_t mono_us)
+{
+    int64_t mib = store_pending_bytes(runner->store) / INT64_C(1048576);
+
+    if (mib >= PENDING_WARN_MIB &&
+        mono_us - runner->warned_us > (int64_t)WARN_EVERY_S * CLOCK_SECOND_US) {
+        runner->warned_us = mono_us;
+        log_warn("the store's write-ahead log has grown to %lld MiB: some program reads the store "
+                 "and never ends; find and stop it",
+                 (long long)mib);
+    }
+}
+
+static int keep_rollups(struct runner *runner, bool all, int64_t now_us, struct ear_error *err)
+{
+    bool more = true;
+
+    while (more) {
+        if (apply_copies(runner->apply, now_us, COPY_NOTES, &more, err) != 0) {
+            return -1;
+        }
+        more = more && all;
+    }
+    for (more = true; more;) {
+        if (apply_rollups(runner->apply, now_us, ROLLUP_DAYS, &more, err) != 0) {
+            return -1;
+        }
+        more = more && all;
+    }
+    return 0;
+}
+
+static int keep_outbox(struct runner *runner, bool all, int64_t mono_us, struct ear_error *err)
+{
+    const struct settings *settings = runner->config.settings;
+    struct outbox_config outbox = {
+        .store = runner->store,
+        .stream = runner->config.stream,
+        .feed_dir = runner->config.setup->feed ? runner->feed_dir : NULL,
+        .zone = settings->zone,
+        .feed_weeks = runner->config.setup->weeks,
+        .rejects_topic = "rejects",
+    };
+    bool feeds = all || mono_us - runner->fed_us >= (int64_t)FEED_EVERY_S * CLOCK_SECOND_US;
+    size_t left = 1;
+    size_t before = 0;
+
+    if (feeds) {
+        runner->fed_us = mono_us;
+    }
+    do {
+        before = left;
+        if (outbox_relay(&left, &outbox, clock_now_us(runner->config.clock), feeds, err) != 0) {
+            return -1;
+        }
+    } while (all && left > 0 && left != before);
+    return 0;
+}
+
+/* Asks whether this sink is the holder, and says so when that changes. */
+static int ask_hold(struct runner *runner, struct ear_error *err)
+{
+    bool held = false;
+
+    if (store_hold(runner->store, &held, err) != 0) {
+        return -1;
+    }
+    if (held != runner->held && store_shared(runner->store)) {
+        log_info(held ? "this sink now does what needs the whole store: roll-ups, copies, outbox"
+                      : "another sink now does what needs the whole store");
+    }
+    runner->held = held;
+    return 0;
+}
+
+static int keep_whole(struct runner *runner, bool all, int64_t mono_us, struct ear_error *err)
+{
+    int64_t now_us = clock_now_us(runner->config.clock);
+    bool more = true;
+
+    return keep_rollups(runner, all, now_us, err) != 0 ||
+                   keep_outbox(runner, all, mono_us, err) != 0
+               ? -1
+               : apply_expire(runner->apply, now_us, &more, err);
+}
+
+int runner_keep_house(struct runner *runner, bool all, int64_t mono_us, struct ear_error *err)
+{
+    bool more = true;
+
+    if (ask_hold(runner, err) != 0 ||
+        (runner->held && keep_whole(runner, all, mono_us, err) != 0) ||
+        stream_maintain(runner->config.stream, clock_now_us(runner->config.clock), &more, err) !=
+            0) {
+        return runner_failed(runner, err);
+    }
+    warn_of_pending(runner, mono_us);
+    measure(runner);
+    return 0;
+}
