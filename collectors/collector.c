@@ -10,6 +10,8 @@
 #include "common/settings/settings.h"
 #include "common/stream/stream.h"
 
+enum { SETTLING_WAIT_MS = 50 };
+
 #define HOUSE_EVERY_US CLOCK_SECOND_US
 #define PAUSE_AT 0.9
 #define RESUME_AT 0.88
@@ -19,28 +21,10 @@ int64_t collector_now_us(const struct collector *collector)
     return clock_now_us(collector->config.clock);
 }
 
-static int restore(struct collector *collector, struct listening *listening,
-                   const struct source_entry *entry, struct ear_error *err)
-{
-    listening->entry = entry;
-    if (post_origin_init(&listening->origin, entry->source, entry->reader, err) != 0) {
-        return -1;
-    }
-    if (standing_restore(&listening->standing, collector->config.stream, entry->source,
-                         collector_now_us(collector), err) == 0) {
-        return 0;
-    }
-    if (err->kind != EAR_REJECT) {
-        return -1;
-    }
-    failure_of_cursor(collector, listening, err);
-    ear_error_clear(err);
-    return 0;
-}
-
 int collector_new(struct collector **out, const struct collector_config *config,
                   struct ear_error *err)
 {
+    static const char *const tables[] = {"cursors", "seen"};
     struct collector *collector = calloc(1, sizeof(*collector));
     int result = -1;
 
@@ -54,13 +38,19 @@ int collector_new(struct collector **out, const struct collector_config *config,
         ear_fail_memory(err, "the sources");
         goto done;
     }
-    if (intake_new(&collector->intake, config->stream, config->rules, config->metrics, err) != 0 ||
+    if (stream_share_open(&collector->share, config->stream, "collect", tables, 2, err) != 0 ||
+        intake_new(&collector->intake, config->stream, collector->share, config->rules,
+                   config->metrics, err) != 0 ||
         json_writer_new(&collector->writer, COLLECTOR_CURSOR_MAX, err) != 0) {
         goto done;
     }
     for (size_t i = 0; i < config->sources->count; i++) {
+        struct listening *listening = &collector->items[i];
+
+        listening->entry = &config->sources->items[i];
         collector->count++;
-        if (restore(collector, &collector->items[i], &config->sources->items[i], err) != 0) {
+        if (post_origin_init(&listening->origin, listening->entry->source, listening->entry->reader,
+                             err) != 0) {
             goto done;
         }
     }
@@ -84,7 +74,9 @@ void collector_free(struct collector *collector)
         standing_clear(&collector->items[i].standing);
     }
     intake_free(collector->intake);
+    stream_share_close(collector->share);
     json_writer_free(collector->writer);
+    free(collector->parts);
     free(collector->items);
     free(collector);
 }
@@ -125,11 +117,17 @@ static int keep_house(struct collector *collector, struct ear_error *err)
 static bool is_to_begin(const struct collector *collector, const struct listening *listening,
                         int64_t now_us)
 {
-    if (listening->phase != LISTENING_IDLE) {
+    if (listening->phase != LISTENING_IDLE || listening->part != 0) {
         return false;
     }
     return collector->config.once ? !listening->finished
                                   : schedule_is_due(&listening->standing.schedule, now_us);
+}
+
+/* Commits where it is time to. */
+static int commit_full(struct collector *collector, struct ear_error *err)
+{
+    return group_is_full(collector) ? group_commit(collector, err) : 0;
 }
 
 /* Begins what is due, by turns, so that no source waits behind the same others each time. */
@@ -151,8 +149,12 @@ static int begin_due(struct collector *collector, struct ear_error *err)
                 collector->is_crowded = true; /* the next poll that ends makes room */
                 return 0;
             }
-            if (poll_begin(collector, listening, err) != 0) {
+            if (poll_begin(collector, listening, err) != 0 || commit_full(collector, err) != 0) {
                 return -1;
+            }
+            if (collector->commit_failed) {
+                collector->next_due_us = 0; /* the others in the next turn */
+                return 0;
             }
         }
         if (listening->phase == LISTENING_IDLE &&
@@ -166,26 +168,93 @@ static int begin_due(struct collector *collector, struct ear_error *err)
     return 0;
 }
 
-/* One step for each poll that is ready now; what becomes ready meanwhile waits for the next turn.
+/* One step for each poll that is ready now; what becomes ready meanwhile waits for the next round.
  */
 static int step_ready(struct collector *collector, struct ear_error *err)
 {
-    const struct listening *last = collector->ready_last;
-    bool more = last != NULL;
+    size_t count = 0;
 
-    while (more) {
+    for (const struct listening *each = collector->ready; each != NULL; each = each->next_ready) {
+        count++;
+    }
+    for (; count > 0 && collector->ready != NULL && !collector->commit_failed; count--) {
         struct listening *listening = collector->ready;
 
         collector->ready = listening->next_ready;
         if (collector->ready == NULL) {
             collector->ready_last = NULL;
         }
-        more = listening != last;
-        if (poll_step(collector, listening, NULL, err) != 0) {
+        listening->is_queued = false;
+        if (poll_step(collector, listening, NULL, err) != 0 || commit_full(collector, err) != 0) {
             return -1;
         }
     }
     return 0;
+}
+
+/* Takes an answer, waiting for it up to timeout_ms. 1: there was one. */
+static int take_answer(struct collector *collector, int timeout_ms, struct ear_error *err)
+{
+    const struct fetch_answer *answer = NULL;
+    void *user = NULL;
+    const int came = fetch_turn(collector->config.fetch, timeout_ms, &answer, &user, err);
+
+    if (came != 1) {
+        return came;
+    }
+    return poll_answered(collector, user, answer, err) == 0 && commit_full(collector, err) == 0
+               ? 1
+               : -1;
+}
+
+/* Does a poll wait for an answer whose source takes no part in the group yet? */
+static bool others_wait(const struct collector *collector)
+{
+    size_t parts = 0;
+
+    for (size_t i = 0; i < collector->part_count; i++) {
+        parts += collector->parts[i].listening->phase == LISTENING_FETCHING ? 1 : 0;
+    }
+    return fetch_pending(collector->config.fetch) > parts;
+}
+
+/* The answers that are there now, as long as pages may be held. If a group is open, those of other
+ * sources too that come within the time that its commit would take. */
+static int take_answers(struct collector *collector, struct ear_error *err)
+{
+    int came = 1;
+
+    while (came == 1 && collector->pages < COLLECTOR_PAGES_MAX && !collector->commit_failed) {
+        came = take_answer(collector, 0, err);
+        if (came == 0 && collector->ready == NULL) {
+            const int64_t patience_us = intake_patience_us(collector->intake);
+
+            came = patience_us > 0 && others_wait(collector)
+                       ? take_answer(collector, (int)(patience_us / 1000), err)
+                       : 0;
+        }
+    }
+    return came < 0 ? -1 : 0;
+}
+
+/*
+ * Rounds of steps until nothing is ready, or for as long as a group may be open; then the commit,
+ * so that no group is open while the collector waits.
+ */
+static int work(struct collector *collector, struct ear_error *err)
+{
+    const int64_t end_mono_us = clock_mono_us() + INTAKE_AGE_MAX_US;
+
+    if (begin_due(collector, err) != 0) {
+        return -1;
+    }
+    do {
+        if (step_ready(collector, err) != 0 || take_answers(collector, err) != 0) {
+            return -1;
+        }
+    } while (collector->ready != NULL && !collector->commit_failed &&
+             clock_mono_us() < end_mono_us);
+    return group_commit(collector, err);
 }
 
 /* How long a turn may wait: not past the next poll or the next round of the house. */
@@ -206,17 +275,30 @@ static int wait_ms(const struct collector *collector, int timeout_ms)
     return (int)((until_us < most_us ? until_us + 999 : most_us) / 1000);
 }
 
-int collector_turn(struct collector *collector, int timeout_ms, struct ear_error *err)
+/* Waits for an answer or, while sources are still to come, for those. */
+static int wait_for_more(struct collector *collector, int timeout_ms, struct ear_error *err)
 {
-    const struct fetch_answer *answer = NULL;
-    void *user = NULL;
+    int wait = wait_ms(collector, timeout_ms);
     int came = 0;
 
-    if (keep_house(collector, err) != 0) {
+    if (stream_share_settling(collector->share) || collector->unsettled) {
+        wait = wait < SETTLING_WAIT_MS ? wait : SETTLING_WAIT_MS;
+        if (fetch_pending(collector->config.fetch) == 0) {
+            return owner_serve(collector, wait, err);
+        }
+    }
+    came = take_answer(collector, wait, err);
+    return came == 1 ? work(collector, err) : came;
+}
+
+int collector_turn(struct collector *collector, int timeout_ms, struct ear_error *err)
+{
+    collector->commit_failed = false;
+    if (owner_serve(collector, 0, err) != 0 || keep_house(collector, err) != 0) {
         return -1;
     }
     if (!collector->paused) {
-        if (step_ready(collector, err) != 0 || begin_due(collector, err) != 0) {
+        if (work(collector, err) != 0) {
             return -1;
         }
     } else if (collector->config.once) {
@@ -226,14 +308,10 @@ int collector_turn(struct collector *collector, int timeout_ms, struct ear_error
     if (collector->config.once && !collector_is_busy(collector)) {
         return 0;
     }
-    if (collector->pages >= COLLECTOR_PAGES_MAX && !collector->paused) {
+    if (!collector->paused && (collector->ready != NULL || collector->commit_failed)) {
         return 0; /* first what has come */
     }
-    came = fetch_turn(collector->config.fetch, wait_ms(collector, timeout_ms), &answer, &user, err);
-    if (came == 1) {
-        return poll_answered(collector, user, answer, err);
-    }
-    return came;
+    return wait_for_more(collector, timeout_ms, err);
 }
 
 bool collector_is_busy(const struct collector *collector)

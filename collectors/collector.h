@@ -4,12 +4,19 @@
 
 /*
  * The collector: begins polls when they are due, steps them, hands their requests to the fetcher,
- * commits each step in one transaction, and decides what becomes of a failure (reliability.md,
- * "Bad input"). It pauses, and says so, while the log is nearly full. One loop, one thread.
+ * and decides what becomes of a failure (reliability.md, "Bad input"). Steps of several polls make
+ * up a group, committed in one transaction when nothing more is ready, or when it is large or old
+ * enough. It pauses, and says so, while the log is nearly full. One loop, one thread.
  *
- *     idle ──due──▶ begin ──▶ step ──▶ commit ──▶ idle (done)
- *                              ▲         │
- *                              └─ answer ┴▶ fetching, or step again
+ *     away ──given──▶ idle ──due──▶ begin ──▶ step ──▶ group ──▶ commit ──▶ idle (done)
+ *       ▲                                      ▲         │
+ *       └──taken── (any)                       └─ answer ┴▶ fetching, or step again
+ *
+ * Sources are shared out: a collector polls those that its group gave to it (all of them on the
+ * local log), from where their last owner's last commit left them. One that goes to another
+ * collector is let go in the middle of whatever it is at. What a step changes here in memory runs
+ * ahead of the log until the group is committed; if that fails, its sources are restored from the
+ * log.
  */
 
 #include <stdbool.h>
@@ -41,19 +48,21 @@ struct collector_config {
     bool once;     /* each source is polled once, whatever its schedule says */
 };
 
-/* Restores where every source stands. -1: EAR_RETRY, EAR_FATAL. */
+/* Joins the group of collectors; sources come with the first turns. -1: EAR_RETRY, EAR_CONFIG,
+ * EAR_FATAL. */
 EAR_MUST_CHECK
 int collector_new(struct collector **out, const struct collector_config *config,
                   struct ear_error *err);
 /* Polls under way are dropped: what they committed stays, they go on from there next time. */
 void collector_free(struct collector *collector);
 
-/* One turn: begins what is due, steps what is ready, waits up to timeout_ms for an answer. -1:
- * EAR_FATAL: the collector must stop. */
+/* One turn: takes over and lets go of sources, begins what is due, steps what is ready, commits,
+ * waits up to timeout_ms for an answer. -1: the collector must stop: EAR_FATAL, EAR_CONFIG;
+ * EAR_FENCED: another process has this one's instance. */
 EAR_MUST_CHECK
 int collector_turn(struct collector *collector, int timeout_ms, struct ear_error *err);
 
-/* With `once`: is a source still to be polled to its end? */
+/* With `once`: is a source still to be polled to its end? One that another collector has is not. */
 bool collector_is_busy(const struct collector *collector);
 
 /* With `once`: no more; what is not at its end goes on at the next run. */

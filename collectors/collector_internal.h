@@ -2,8 +2,9 @@
 #ifndef EARSHOT_COLLECTORS_COLLECTOR_INTERNAL_H
 #define EARSHOT_COLLECTORS_COLLECTOR_INTERNAL_H
 
-/* What collector.c (the loop), poll.c (the steps of a poll) and failure.c (what becomes of one that
- * fails) share. */
+/* What collector.c (the loop), owner.c (which sources are ours), poll.c (the steps of a poll),
+ * group.c (what several steps commit together) and failure.c (what becomes of a poll that fails)
+ * share. */
 
 #include "collectors/collector.h"
 #include "collectors/post.h"
@@ -11,13 +12,17 @@
 #include "collectors/standing.h"
 #include "common/json/json.h"
 
+struct stream_share;
+
 enum {
     COLLECTOR_POLLS_MAX = 128,
-    COLLECTOR_PAGES_MAX = 4, /* pages that are being taken apart at once: each may be 16 MiB */
+    COLLECTOR_PAGES_MAX = 4,    /* pages that are being taken apart at once: each may be 16 MiB */
+    COLLECTOR_PARTS_MAX = 1024, /* sources that take part in a group */
     COLLECTOR_CURSOR_MAX = 1024 * 1024, /* a message of the log */
 };
 
 enum listening_phase {
+    LISTENING_AWAY, /* not ours, or not restored yet: nothing is known of it */
     LISTENING_IDLE,
     LISTENING_FETCHING, /* its request is with the fetcher */
     LISTENING_READY,    /* to be stepped again */
@@ -28,8 +33,10 @@ enum listening_phase {
 struct listening {
     const struct source_entry *entry;
     struct post_origin origin;
+    int64_t epoch; /* since which change of the share it is ours; 0: it is not */
     struct standing standing;
     enum listening_phase phase;
+    size_t part; /* one past its place among the group's parts; 0: it takes no part */
 
     /* the poll under way */
     void *state;
@@ -39,21 +46,44 @@ struct listening {
     bool holds_page;                 /* its reader goes through a page step by step */
     char *page_etag, *page_modified; /* of the first page */
     int64_t floor_us;                /* not sooner again, as the first page says */
+    bool is_queued;                  /* among the ready ones */
     struct listening *next_ready;
 
     /* what is reported */
-    bool finished; /* with `once` */
+    bool finished;  /* with `once` */
+    bool elsewhere; /* likewise: finished because another collector has it */
     enum collector_outcome outcome;
     struct intake_counts counts;
     int64_t requests;
 };
 
+/* A source's part in the group: what holds once it is committed. */
+struct part {
+    struct listening *listening;
+    struct intake_part intake;
+    struct intake_counts counts;
+    struct drift drift_before;
+    int64_t failures_before; /* in a row */
+    bool log_before;         /* the last was the log's */
+    enum drift_change change;
+    bool done;      /* its poll came to its end */
+    bool failed;    /* its poll failed */
+    bool red, news; /* of a failure: for good; of another kind than the last */
+};
+
 struct collector {
     struct collector_config config;
+    struct stream_share *share;
     struct intake *intake;
     struct json_writer *writer;
     struct listening *items; /* [count] */
     size_t count;
+    size_t owned;       /* sources that are ours */
+    bool unsettled;     /* a source that is ours is still to be restored */
+    bool share_away;    /* the group could not be asked: said once */
+    struct part *parts; /* [part_count] of the open group */
+    size_t part_count, part_capacity;
+    bool commit_failed;                   /* in this turn: the rest waits for the next */
     size_t under_way;                     /* polls */
     size_t pages;                         /* polls that hold a page */
     size_t turn;                          /* where the next look for due ones starts */
@@ -66,6 +96,21 @@ struct collector {
 };
 
 int64_t collector_now_us(const struct collector *collector);
+
+/* --- owner.c --- */
+
+/* Serves the share, waiting up to timeout_ms for it: restores what is newly ours, lets go of what
+ * is not any more. -1: EAR_FATAL, EAR_CONFIG, EAR_FENCED (the instance is used twice). */
+EAR_MUST_CHECK
+int owner_serve(struct collector *collector, int timeout_ms, struct ear_error *err);
+
+/* Forgets all sources: each that is still ours is restored from the log at the next turn. */
+void owner_drop_all(struct collector *collector);
+
+/* Restores a source from the log, whatever is known of it here; its poll must be over. -1:
+ * EAR_RETRY, EAR_FATAL. */
+EAR_MUST_CHECK
+int owner_restore(struct collector *collector, struct listening *listening, struct ear_error *err);
 
 /* --- poll.c --- */
 
@@ -83,15 +128,34 @@ EAR_MUST_CHECK
 int poll_answered(struct collector *collector, struct listening *listening,
                   const struct fetch_answer *answer, struct ear_error *err);
 
-/* Counts whether the poll holds a page. */
-void poll_hold_page(struct collector *collector, struct listening *listening, bool holds);
-
-/* Says that a source began or ceased to drift, once that is committed. */
+/* Says that a poll came to its end, and that a source began or ceased to drift: once that is
+ * committed. */
+void poll_tell_done(const struct collector *collector, const struct listening *listening);
 void poll_tell_drift(const struct collector *collector, const struct listening *listening,
                      enum drift_change change);
 
 /* Lets go of the poll, at its end or before. */
 void poll_end(struct collector *collector, struct listening *listening);
+
+/* --- group.c --- */
+
+/* The source's part in the open group, made where missing. Moves when another joins. NULL:
+ * EAR_FATAL. */
+struct part *group_join(struct collector *collector, struct listening *listening,
+                        struct ear_error *err);
+
+/* Ends the intake's step: it is in the group, as the source's part. As intake_keep. */
+EAR_MUST_CHECK
+int group_keep(struct collector *collector, struct listening *listening, const char *message,
+               size_t length, struct ear_error *err);
+
+/* Is it time to commit? */
+bool group_is_full(const struct collector *collector);
+
+/* Commits; lets take effect what was done, or restores the sources that took part. -1: EAR_FATAL.
+ */
+EAR_MUST_CHECK
+int group_commit(struct collector *collector, struct ear_error *err);
 
 /* --- failure.c --- */
 
@@ -106,13 +170,22 @@ EAR_MUST_CHECK
 int failure_of_step(struct collector *collector, struct listening *listening,
                     const struct fetch_answer *answer, struct ear_error *err);
 
-/* The log did not take a step: *err says why, and is cleared if the collector goes on. */
+/* A step could not join the group: *err says why, and is cleared if the collector goes on. -1:
+ * EAR_FATAL. */
 EAR_MUST_CHECK
-int failure_of_commit(struct collector *collector, struct listening *listening,
-                      struct ear_error *err);
+int failure_of_keeping(struct collector *collector, struct listening *listening,
+                       struct ear_error *err);
+
+/* The log did not take the group that the source, by now restored, took part in. -1: EAR_FATAL. */
+EAR_MUST_CHECK
+int failure_of_commit(struct collector *collector, const struct part *part,
+                      const struct ear_error *why, struct ear_error *err);
 
 /* The cursor is not understood, or of another reader: the source stops. */
 void failure_of_cursor(struct collector *collector, struct listening *listening,
                        const struct ear_error *why);
+
+/* Says what a poll failed of: once that is committed. */
+void failure_tell(const struct collector *collector, const struct part *part);
 
 #endif

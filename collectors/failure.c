@@ -29,37 +29,34 @@ struct verdict {
     bool is_reject; /* it becomes a reject, with or without its bytes */
 };
 
-static void tell(const struct collector *collector, const struct listening *listening,
-                 const struct verdict *verdict, bool news)
+void failure_tell(const struct collector *collector, const struct part *part)
 {
-    const struct schedule *schedule = &listening->standing.schedule;
-    const struct log_field fields[] = {{"source", listening->entry->source->name},
-                                       {"code", verdict->code},
-                                       {"state", schedule_state_name(schedule->state)},
+    const struct standing *standing = &part->listening->standing;
+    const struct log_field fields[] = {{"source", part->listening->entry->source->name},
+                                       {"code", standing->code},
+                                       {"state", schedule_state_name(standing->schedule.state)},
                                        {NULL, NULL}};
     char wait[DURATION_SIZE];
 
     if (collector->config.once) {
         return; /* it is in the source's line */
     }
-    duration_format(wait, schedule->next_at_us - collector_now_us(collector));
-    log_event(!news          ? LOG_LEVEL_DEBUG
-              : verdict->red ? LOG_LEVEL_ERROR
-                             : LOG_LEVEL_WARN,
-              fields, "%s; asked again in %s", verdict->sentence, wait);
+    duration_format(wait, standing->schedule.next_at_us - collector_now_us(collector));
+    log_event(!part->news ? LOG_LEVEL_DEBUG
+              : part->red ? LOG_LEVEL_ERROR
+                          : LOG_LEVEL_WARN,
+              fields, "%s; asked again in %s", standing->error, wait);
 }
 
-/* Writes where the source now stands, and the reject. */
+/* Writes where the source now stands, and the reject, into the group. */
 static int publish(struct collector *collector, struct listening *listening,
-                   const struct verdict *verdict, struct ear_error *err)
+                   const struct verdict *verdict, struct part *part, struct ear_error *err)
 {
     struct standing *standing = &listening->standing;
-    const struct drift drift_before = standing->drift;
     enum drift_change change = DRIFT_SAME;
     const int64_t now_us = collector_now_us(collector);
     const char *message = NULL;
     size_t length = 0;
-    struct intake_counts counts;
 
     if (intake_begin(collector->intake, &listening->origin, standing->cursor,
                      standing->cursor_length, now_us, err) != 0) {
@@ -68,48 +65,49 @@ static int publish(struct collector *collector, struct listening *listening,
     if (verdict->is_reject &&
         intake_reject(collector->intake, "page", verdict->code, verdict->sentence, verdict->page,
                       verdict->page_length, err) != 0) {
-        intake_abort(collector->intake);
         return -1;
     }
     change = drift_add(&standing->drift, 0, 0, now_us);
     message = standing_write(standing, listening->entry->source, standing->cursor,
                              standing->cursor_length, now_us, collector->writer, &length, err);
-    if (message == NULL) {
-        standing->drift = drift_before;
-        intake_abort(collector->intake);
+    if (message == NULL || group_keep(collector, listening, message, length, err) != 0) {
         return -1;
     }
-    counts = *intake_counts(collector->intake);
-    if (intake_commit(collector->intake, message, length, err) != 0) {
-        standing->drift = drift_before;
-        return -1;
-    }
-    poll_tell_drift(collector, listening, change);
-    listening->counts.rejected += counts.rejected;
+    part->change = change == DRIFT_SAME ? part->change : change;
     standing->written_us = now_us;
     return 0;
 }
 
-static int settle(struct collector *collector, struct listening *listening,
-                  const struct verdict *verdict, struct ear_error *err)
+/* How long it now waits, and why. */
+static int note(struct collector *collector, struct listening *listening,
+                const struct verdict *verdict, bool *news, struct ear_error *err)
 {
     struct standing *standing = &listening->standing;
     const char *name = listening->entry->source->name;
     const uint64_t seed = hash64_of(name, strlen(name), collector->config.seed);
     const int64_t now_us = collector_now_us(collector);
-    const bool news = standing->code == NULL || strcmp(standing->code, verdict->code) != 0;
 
+    *news = standing->code == NULL || strcmp(standing->code, verdict->code) != 0;
     if (verdict->red) {
         schedule_refuse(&standing->schedule, verdict->again_us, now_us, seed);
     } else {
         schedule_wait(&standing->schedule, verdict->retry_after_us, now_us, seed);
     }
-    listening->finished = true;
-    listening->outcome = verdict->red ? COLLECTOR_FAILED : COLLECTOR_LATER;
-    if (standing_set_failure(standing, verdict->code, verdict->sentence, err) != 0) {
+    return standing_set_failure(standing, verdict->code, verdict->sentence, err);
+}
+
+static int settle(struct collector *collector, struct listening *listening,
+                  const struct verdict *verdict, struct ear_error *err)
+{
+    struct part *part = group_join(collector, listening, err);
+
+    if (part == NULL || note(collector, listening, verdict, &part->news, err) != 0) {
         return -1;
     }
-    if (publish(collector, listening, verdict, err) != 0) {
+    part->failed = true;
+    part->red = verdict->red;
+    if (publish(collector, listening, verdict, part, err) != 0) {
+        intake_drop(collector->intake);
         if (err->kind == EAR_FATAL || err->kind == EAR_FENCED) {
             return -1;
         }
@@ -119,7 +117,6 @@ static int settle(struct collector *collector, struct listening *listening,
         ear_error_clear(err);
     }
     poll_end(collector, listening);
-    tell(collector, listening, verdict, news);
     return 0;
 }
 
@@ -234,8 +231,8 @@ int failure_of_step(struct collector *collector, struct listening *listening,
     return settle(collector, listening, &verdict, err);
 }
 
-int failure_of_commit(struct collector *collector, struct listening *listening,
-                      struct ear_error *err)
+int failure_of_keeping(struct collector *collector, struct listening *listening,
+                       struct ear_error *err)
 {
     struct verdict verdict = {.retry_after_us = -1, .again_us = SCHEDULE_DAILY_US, .code = "log"};
     const struct ear_error why = *err;
@@ -252,6 +249,30 @@ int failure_of_commit(struct collector *collector, struct listening *listening,
     ear_error_clear(err);
     verdict.sentence = why.message;
     return settle(collector, listening, &verdict, err);
+}
+
+/* What the log did not take is not tried at once with the failure itself: that is told here alone,
+ * and written with the next poll. */
+int failure_of_commit(struct collector *collector, const struct part *part,
+                      const struct ear_error *why, struct ear_error *err)
+{
+    const struct verdict verdict = {.retry_after_us = -1, .code = "log", .sentence = why->message};
+    struct listening *listening = part->listening;
+    struct schedule *schedule = &listening->standing.schedule;
+    struct part told = {.listening = listening, .failed = true};
+
+    schedule->failures = part->failures_before;
+    if (note(collector, listening, &verdict, &told.news, err) != 0) {
+        return -1;
+    }
+    told.news = !part->log_before;
+    listening->finished = true;
+    listening->outcome = COLLECTOR_LATER;
+    if (schedule->next_at_us < collector->next_due_us) {
+        collector->next_due_us = schedule->next_at_us;
+    }
+    failure_tell(collector, &told);
+    return 0;
 }
 
 void failure_of_cursor(struct collector *collector, struct listening *listening,

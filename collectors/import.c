@@ -55,7 +55,9 @@ struct import {
     struct source_entry entry;
     struct post_origin origin;
     struct intake *intake;
-    struct intake_counts counts;
+    struct intake_part part;
+    struct intake_counts counts;  /* of what is committed */
+    struct intake_counts pending; /* of the open group */
     char name[NAME_MAX_BYTES + 1];
     char path[4096];
     int copy; /* of standard input; -1: none */
@@ -281,25 +283,32 @@ static int make_source(struct import *import, const char *file, struct ear_error
 
 /* --- taking it in --- */
 
-static void add_counts(struct import *import)
+static void add_counts(struct intake_counts *sum, const struct intake_counts *counts)
 {
-    const struct intake_counts *counts = intake_counts(import->intake);
-
-    import->counts.fresh += counts->fresh;
-    import->counts.edited += counts->edited;
-    import->counts.deleted += counts->deleted;
-    import->counts.unchanged += counts->unchanged;
-    import->counts.rejected += counts->rejected;
-    import->counts.forgotten += counts->forgotten;
+    sum->fresh += counts->fresh;
+    sum->edited += counts->edited;
+    sum->deleted += counts->deleted;
+    sum->unchanged += counts->unchanged;
+    sum->rejected += counts->rejected;
+    sum->forgotten += counts->forgotten;
 }
 
-/* One step and its commit. 1: there is more. */
+static int commit(struct import *import, struct ear_error *err)
+{
+    if (intake_holds(import->intake) && intake_commit(import->intake, err) != 0) {
+        return -1;
+    }
+    add_counts(&import->counts, &import->pending);
+    import->pending = (struct intake_counts){0};
+    return 0;
+}
+
+/* One step, and the commit where it is time. 1: there is more. */
 static int step(struct import *import, void *state, struct ear_error *err)
 {
     enum source_next next = SOURCE_DONE;
     struct fetch_request request = {0};
     bool any_status = false;
-    struct intake_counts before = import->counts;
 
     if (intake_begin(import->intake, &import->origin, NULL, 0, clock_now_us(&import->session.clock),
                      err) != 0) {
@@ -307,18 +316,32 @@ static int step(struct import *import, void *state, struct ear_error *err)
     }
     if (import->entry.reader->step(state, NULL, intake_output(import->intake), &next, &request,
                                    &any_status, err) != 0) {
-        intake_abort(import->intake);
+        intake_drop(import->intake);
         return -1;
     }
     TESTPOINT("collect.after-step");
-    add_counts(import);
-    if (!intake_is_empty(import->intake) && intake_commit(import->intake, NULL, 0, err) != 0) {
-        import->counts = before;
+    add_counts(&import->pending, intake_counts(import->intake));
+    if (intake_is_empty(import->intake)) {
+        intake_drop(import->intake);
+    } else if (intake_keep(import->intake, &import->part, NULL, 0, err) != 0) {
+        return -1;
+    }
+    if ((next != SOURCE_MORE || intake_is_full(import->intake)) && commit(import, err) != 0) {
         return -1;
     }
     return next == SOURCE_MORE ? 1 : 0;
 }
 
+/*
+ * Without the share of the collectors, although on Kafka their group guards what they write: an
+ * import would then be given sources that are not its own, and its own perhaps to another. What it
+ * writes is nobody else's (its name is of no configured source there), and only one import runs on
+ * a data folder. So nothing is lost: what was not committed is not in `seen` and comes with the
+ * next import of the file, whose ids are the same. And nothing is doubled in the store, where ids
+ * are unique. In the log an item may stand twice, alike, if the same file is imported again within
+ * seconds, while a dead collector's open transaction hides what the first import has seen; or from
+ * two machines at once.
+ */
 static int take_in(struct import *import, struct ear_error *err)
 {
     const struct source_poll poll = {
@@ -330,8 +353,8 @@ static int take_in(struct import *import, struct ear_error *err)
     void *state = NULL;
     int more = 1;
 
-    if (intake_new(&import->intake, import->session.stream, import->session.rules, NULL, err) !=
-            0 ||
+    if (intake_new(&import->intake, import->session.stream, NULL, import->session.rules, NULL,
+                   err) != 0 ||
         import->entry.reader->begin(&state, &poll, err) != 0) {
         return -1;
     }

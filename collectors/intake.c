@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "collectors/ledger.h"
+#include "collectors/outgoing.h"
 #include "collectors/reject.h"
 #include "common/clock.h"
 #include "common/instant.h"
@@ -18,17 +19,31 @@
 
 enum { CODE_SIZE = 32, REASON_SIZE = 200 };
 
+/* How old may be what we know of whether anything is to be forgotten at all. */
+#define FORGOTTEN_FRESH_US (CLOCK_SECOND_US / 2)
+
 struct intake {
     struct stream *stream;
+    struct stream_share *share; /* NULL: none */
     const struct post_rules *rules;
     struct metrics *metrics;
     struct ledger *ledger;
+    struct outgoing *outgoing;
     struct json_writer *writer;  /* of a post */
     struct json_writer *rejects; /* of a reject */
     struct source_output output;
-    bool anything_forgotten; /* the topic holds something at all */
+    bool anything_forgotten;   /* the topic holds something at all */
+    int64_t forgotten_mono_us; /* when that was last asked */
 
-    struct stream_transaction *transaction; /* NULL: none under way */
+    /* the group */
+    uint64_t group;        /* its number */
+    int64_t items;         /* posts and rejects */
+    int64_t first_mono_us; /* when its first step was kept */
+    int64_t commit_us;     /* how long a commit takes, smoothed */
+
+    /* the step under way */
+    bool stepping;
+    size_t first; /* the number of its first message */
     const struct post_origin *origin;
     const char *stood; /* the cursor before this step */
     size_t stood_length;
@@ -37,7 +52,6 @@ struct intake {
     size_t cursor_length;
     struct intake_counts counts;
     char last_code[CODE_SIZE], last_reason[REASON_SIZE]; /* of the last reject */
-    size_t published;                                    /* messages */
 };
 
 static int emit(void *user, const struct source_record *record, struct ear_error *err);
@@ -45,8 +59,8 @@ static int reject(void *user, const char *item, const char *code, const char *re
                   const char *bytes, size_t length, struct ear_error *err);
 static int take_cursor(void *user, const char *json, size_t length, struct ear_error *err);
 
-int intake_new(struct intake **out, struct stream *stream, const struct post_rules *rules,
-               struct metrics *metrics, struct ear_error *err)
+int intake_new(struct intake **out, struct stream *stream, struct stream_share *share,
+               const struct post_rules *rules, struct metrics *metrics, struct ear_error *err)
 {
     struct intake *intake = calloc(1, sizeof(*intake));
     int result = -1;
@@ -56,11 +70,14 @@ int intake_new(struct intake **out, struct stream *stream, const struct post_rul
         goto done;
     }
     intake->stream = stream;
+    intake->share = share;
+    intake->group = 1;
     intake->rules = rules;
     intake->metrics = metrics;
     intake->output = (struct source_output){
         .user = intake, .emit = emit, .reject = reject, .cursor = take_cursor};
     if (ledger_new(&intake->ledger, stream, err) != 0 ||
+        outgoing_new(&intake->outgoing, err) != 0 ||
         json_writer_new(&intake->writer, MESSAGE_POST_MAX, err) != 0 ||
         json_writer_new(&intake->rejects, MESSAGE_MAX, err) != 0) {
         goto done;
@@ -79,8 +96,8 @@ void intake_free(struct intake *intake)
     if (intake == NULL) {
         return;
     }
-    intake_abort(intake);
     ledger_free(intake->ledger);
+    outgoing_free(intake->outgoing);
     json_writer_free(intake->writer);
     json_writer_free(intake->rejects);
     free(intake->cursor);
@@ -114,7 +131,7 @@ const char *intake_last_reject(const struct intake *intake, const char **reason)
 
 bool intake_is_empty(const struct intake *intake)
 {
-    return intake->published == 0;
+    return outgoing_count(intake->outgoing) == intake->first;
 }
 
 /* --- what was forgotten --- */
@@ -123,7 +140,13 @@ bool intake_is_empty(const struct intake *intake)
 static int look_for_forgotten(struct intake *intake, struct ear_error *err)
 {
     const int partitions = stream_partitions(intake->stream, "forgotten");
+    const int64_t mono_us = clock_mono_us();
 
+    if (intake->anything_forgotten || (intake->forgotten_mono_us != 0 &&
+                                       mono_us - intake->forgotten_mono_us < FORGOTTEN_FRESH_US)) {
+        return 0;
+    }
+    intake->forgotten_mono_us = mono_us;
     for (int i = 0; i < partitions && !intake->anything_forgotten; i++) {
         struct stream_span span;
 
@@ -161,12 +184,8 @@ static int is_forgotten(struct intake *intake, const struct post *post, struct e
 static int publish(struct intake *intake, const char *topic, const char *key, size_t key_length,
                    const char *value, size_t length, struct ear_error *err)
 {
-    if (stream_publish(intake->transaction, topic, key, key_length, value, length, intake->now_us,
-                       err) != 0) {
-        return -1;
-    }
-    intake->published++;
-    return 0;
+    return outgoing_add(intake->outgoing, topic, key, key_length, value, length, intake->now_us,
+                        err);
 }
 
 /* Copies what fits, in whole characters. */
@@ -226,8 +245,8 @@ static int reject(void *user, const char *item, const char *code, const char *re
         }
     }
     entry = (struct ledger_entry){.hash = why, .version = intake->now_us, .first_us = INT64_MIN};
-    if (ledger_put(intake->ledger, intake->transaction, rejected.source, key, &entry,
-                   intake->now_us, err) != 0) {
+    if (ledger_put(intake->ledger, intake->outgoing, rejected.source, key, &entry, intake->now_us,
+                   err) != 0) {
         return -1;
     }
     intake->counts.rejected++;
@@ -272,8 +291,8 @@ static int publish_deleted(struct intake *intake, const struct post *post,
     json_writer_reset(intake->writer);
     if (post_write_deleted(post, intake->writer, now.version, &text, &length, err) != 0 ||
         publish(intake, "posts", post->id, post->id_length, text, length, err) != 0 ||
-        ledger_put(intake->ledger, intake->transaction, post->origin->source->name, post->native,
-                   &now, intake->now_us, err) != 0) {
+        ledger_put(intake->ledger, intake->outgoing, post->origin->source->name, post->native, &now,
+                   intake->now_us, err) != 0) {
         return -1;
     }
     intake->counts.deleted++;
@@ -293,8 +312,8 @@ static int publish_post(struct intake *intake, const struct post *post,
     if (post_write(post, intake->writer, now.version, now.first_us, intake->now_us, &text, &length,
                    err) != 0 ||
         publish(intake, "posts", post->id, post->id_length, text, length, err) != 0 ||
-        ledger_put(intake->ledger, intake->transaction, post->origin->source->name, post->native,
-                   &now, intake->now_us, err) != 0) {
+        ledger_put(intake->ledger, intake->outgoing, post->origin->source->name, post->native, &now,
+                   intake->now_us, err) != 0) {
         return -1;
     }
     if (before->known && !before->deleted) {
@@ -368,40 +387,60 @@ static int take_cursor(void *user, const char *json, size_t length, struct ear_e
     return 0;
 }
 
-/* --- the transaction --- */
+/* --- a step --- */
 
 int intake_begin(struct intake *intake, const struct post_origin *origin, const char *cursor,
                  size_t cursor_length, int64_t now_us, struct ear_error *err)
 {
-    intake_abort(intake);
+    intake_drop(intake);
+    if (look_for_forgotten(intake, err) != 0) {
+        return -1;
+    }
+    intake->stepping = true;
+    intake->first = outgoing_count(intake->outgoing);
     intake->origin = origin;
     intake->stood = cursor;
     intake->stood_length = cursor_length;
     intake->now_us = now_us;
-    if (!intake->anything_forgotten && look_for_forgotten(intake, err) != 0) {
-        return -1;
-    }
-    return stream_begin(&intake->transaction, intake->stream, err);
+    ledger_mark(intake->ledger);
+    return 0;
 }
 
-void intake_abort(struct intake *intake)
+static void end_step(struct intake *intake)
 {
-    if (intake->transaction != NULL) {
-        stream_abort(intake->transaction);
-        intake->transaction = NULL;
-    }
-    ledger_reset(intake->ledger);
+    intake->stepping = false;
+    intake->first = outgoing_count(intake->outgoing);
     free(intake->cursor);
     intake->cursor = NULL;
     intake->cursor_length = 0;
     intake->counts = (struct intake_counts){0};
-    intake->published = 0;
+}
+
+void intake_drop(struct intake *intake)
+{
+    if (intake->stepping) {
+        outgoing_cut(intake->outgoing, intake->first);
+        ledger_rewind(intake->ledger);
+    }
+    end_step(intake);
+}
+
+static struct intake_counts sum_of(struct intake_counts one, struct intake_counts other)
+{
+    return (struct intake_counts){
+        .fresh = one.fresh + other.fresh,
+        .edited = one.edited + other.edited,
+        .deleted = one.deleted + other.deleted,
+        .unchanged = one.unchanged + other.unchanged,
+        .rejected = one.rejected + other.rejected,
+        .forgotten = one.forgotten + other.forgotten,
+    };
 }
 
 /* How many of them there were, for whoever balances the books. What was unchanged did not go in. */
-static int publish_audit(struct intake *intake, struct ear_error *err)
+static int publish_audit(struct intake *intake, const struct intake_counts *counts, int64_t hour_us,
+                         struct ear_error *err)
 {
-    const struct intake_counts *counts = &intake->counts;
     const int64_t out = counts->fresh + counts->edited + counts->deleted;
     const int64_t in = out + counts->rejected + counts->forgotten;
     struct json_writer *writer = intake->writer;
@@ -411,10 +450,7 @@ static int publish_audit(struct intake *intake, struct ear_error *err)
     const char *text = NULL;
     size_t length = 0;
 
-    if (in == 0) {
-        return 0;
-    }
-    instant_format(hour, intake->now_us - intake->now_us % CLOCK_HOUR_US);
+    instant_format(hour, hour_us);
     json_writer_reset(writer);
     json_write_object(writer);
     json_member_string(writer, "role", "collect");
@@ -431,43 +467,129 @@ static int publish_audit(struct intake *intake, struct ear_error *err)
     return text == NULL ? -1 : publish(intake, "audit", key, strlen(key), text, length, err);
 }
 
-static void count_posts(struct intake *intake)
+static bool went_in(const struct intake_counts *counts)
 {
-    char labels[256];
-    const struct intake_counts *counts = &intake->counts;
-
-    metrics_labels(labels, sizeof(labels), "source", intake->origin->source->name, NULL);
-    metrics_add(intake->metrics, "earshot_collect_posts_total", labels,
-                (double)(counts->fresh + counts->edited + counts->deleted));
+    return counts->fresh + counts->edited + counts->deleted + counts->rejected + counts->forgotten >
+           0;
 }
 
-int intake_commit(struct intake *intake, const char *cursor_message, size_t length,
-                  struct ear_error *err)
+/* One audit for all steps of a source in a group and an hour, one cursor: the last. */
+int intake_keep(struct intake *intake, struct intake_part *part, const char *cursor_message,
+                size_t length, struct ear_error *err)
 {
     const char *source = intake->origin->source->name;
+    const struct intake_part before =
+        part->group == intake->group ? *part : (struct intake_part){.group = intake->group};
+    struct intake_part now = before;
+    const int64_t hour_us = intake->now_us - intake->now_us % CLOCK_HOUR_US;
+
+    if (went_in(&intake->counts)) {
+        now.audited =
+            before.hour_us == hour_us ? sum_of(before.audited, intake->counts) : intake->counts;
+        now.hour_us = hour_us;
+        if (publish_audit(intake, &now.audited, hour_us, err) != 0) {
+            return -1;
+        }
+        now.audit = outgoing_count(intake->outgoing);
+    }
+    if (cursor_message != NULL) {
+        if (publish(intake, "cursors", source, strlen(source), cursor_message, length, err) != 0) {
+            return -1;
+        }
+        now.cursor = outgoing_count(intake->outgoing);
+    }
+    if (before.audit != 0 && now.audit != before.audit && now.hour_us == before.hour_us) {
+        outgoing_strike(intake->outgoing, before.audit - 1);
+    }
+    if (before.cursor != 0 && now.cursor != before.cursor) {
+        outgoing_strike(intake->outgoing, before.cursor - 1);
+    }
+    intake->items += intake->counts.fresh + intake->counts.edited + intake->counts.deleted +
+                     intake->counts.rejected;
+    if (intake->first_mono_us == 0) {
+        intake->first_mono_us = clock_mono_us();
+    }
+    *part = now;
+    end_step(intake);
+    return 0;
+}
+
+/* --- the group --- */
+
+bool intake_holds(const struct intake *intake)
+{
+    return intake->first_mono_us != 0;
+}
+
+bool intake_is_full(const struct intake *intake)
+{
+    return intake_holds(intake) && (intake->items >= INTAKE_ITEMS_MAX ||
+                                    outgoing_bytes(intake->outgoing) >= INTAKE_BYTES_MAX ||
+                                    clock_mono_us() - intake->first_mono_us >= INTAKE_AGE_MAX_US);
+}
+
+int64_t intake_patience_us(const struct intake *intake)
+{
+    const int64_t most_us =
+        intake->commit_us < INTAKE_AGE_MAX_US ? intake->commit_us : INTAKE_AGE_MAX_US;
+    const int64_t age_us = clock_mono_us() - intake->first_mono_us;
+
+    return !intake_holds(intake) || age_us >= most_us ? 0 : most_us - age_us;
+}
+
+void intake_abort(struct intake *intake)
+{
+    end_step(intake);
+    outgoing_clear(intake->outgoing);
+    ledger_reset(intake->ledger);
+    intake->first = 0;
+    intake->items = 0;
+    intake->first_mono_us = 0;
+    intake->group++;
+}
+
+/* All of the group, or what `takes` lets through, in one transaction. */
+static int commit(struct intake *intake, bool (*takes)(const char *topic), struct ear_error *err)
+{
     struct stream_transaction *transaction = NULL;
+
+    if (stream_begin(&transaction, intake->stream, err) != 0) {
+        return -1;
+    }
+    if (outgoing_publish(intake->outgoing, transaction, takes, err) != 0 ||
+        (intake->share != NULL && stream_share_guard(transaction, intake->share, err) != 0)) {
+        stream_abort(transaction);
+        return -1;
+    }
+    return stream_commit(transaction, err);
+}
+
+static void measure(struct intake *intake, int64_t began_mono_us)
+{
+    const int64_t took_us = clock_mono_us() - began_mono_us;
+
+    intake->commit_us += (took_us - intake->commit_us) / 4;
+    metrics_observe(intake->metrics, "earshot_collect_commit_duration_seconds", NULL,
+                    (double)took_us / 1e6);
+    metrics_observe(intake->metrics, "earshot_collect_commit_messages", NULL,
+                    (double)outgoing_count(intake->outgoing));
+}
+
+int intake_commit(struct intake *intake, struct ear_error *err)
+{
+    const int64_t began_mono_us = clock_mono_us();
     int result = -1;
 
-    if (publish_audit(intake, err) != 0) {
-        goto done;
-    }
-    if (cursor_message != NULL &&
-        publish(intake, "cursors", source, strlen(source), cursor_message, length, err) != 0) {
-        goto done;
-    }
+    intake_drop(intake);
     if (TESTPOINT_FAILS("collect.before-commit")) {
         ear_fail(err, EAR_RETRY, "the log takes nothing more");
         goto done;
     }
-    transaction = intake->transaction;
-    intake->transaction = NULL;
-    if (stream_commit(transaction, err) != 0) {
+    if (commit(intake, NULL, err) != 0) {
         goto done;
     }
     TESTPOINT("collect.after-commit");
-    if (intake->metrics != NULL) {
-        count_posts(intake);
-    }
+    measure(intake, began_mono_us);
     result = 0;
 
 done:

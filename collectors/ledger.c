@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the transaction under way has added lies in a hash table with open addressing, at most half
- * full; it is emptied, not freed, between transactions.
+ * What the transaction to be has added lies in a hash table with open addressing, at most half
+ * full; it is emptied, not freed, between transactions. A journal of what stood before lets a step
+ * be taken back: a slot once taken stays so (others may lie behind it), with what it held before.
  */
 
 #include "collectors/ledger.h"
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectors/outgoing.h"
 #include "common/instant.h"
 #include "common/json/json.h"
 #include "common/stream/stream.h"
@@ -17,8 +19,9 @@
 enum { KEY_MAX = 256, VALUE_MAX = 1024, SLOTS_MIN = 64, SLOTS_KEPT_MAX = 1 << 16 };
 
 struct slot {
-    struct hash128 native;
-    struct ledger_entry entry; /* known: the slot is taken */
+    struct hash128 item; /* of source and native id */
+    bool taken;
+    struct ledger_entry entry; /* not known: the log has to be asked */
 };
 
 struct ledger {
@@ -27,6 +30,8 @@ struct ledger {
     struct json_writer *writer;
     struct slot *slots; /* [slot_count], a power of two */
     size_t slot_count, used;
+    struct slot *journal; /* [journal_count] what stood before, since the mark */
+    size_t journal_count, journal_capacity;
 };
 
 int ledger_new(struct ledger **out, struct stream *stream, struct ear_error *err)
@@ -66,11 +71,13 @@ void ledger_free(struct ledger *ledger)
     json_free(ledger->json);
     json_writer_free(ledger->writer);
     free(ledger->slots);
+    free(ledger->journal);
     free(ledger);
 }
 
 void ledger_reset(struct ledger *ledger)
 {
+    ledger_mark(ledger);
     if (ledger->used == 0) {
         return;
     }
@@ -87,17 +94,27 @@ void ledger_reset(struct ledger *ledger)
     ledger->used = 0;
 }
 
+/* One name for an item among those of all sources. */
+static struct hash128 item_of(const char *source, struct hash128 native)
+{
+    struct hash128 item = hash128_of(source, strlen(source));
+
+    for (size_t i = 0; i < sizeof(item.bytes); i++) {
+        item.bytes[i] ^= native.bytes[i];
+    }
+    return item;
+}
+
 /* The slot of an item, or the free one where it belongs. */
-static struct slot *slot_of(struct slot *slots, size_t slot_count, struct hash128 native)
+static struct slot *slot_of(struct slot *slots, size_t slot_count, struct hash128 item)
 {
     size_t place = 0;
 
-    memcpy(&place, native.bytes, sizeof(place));
+    memcpy(&place, item.bytes, sizeof(place));
     for (;; place++) {
         struct slot *slot = &slots[place & (slot_count - 1)];
 
-        if (!slot->entry.known ||
-            memcmp(slot->native.bytes, native.bytes, sizeof(native.bytes)) == 0) {
+        if (!slot->taken || memcmp(slot->item.bytes, item.bytes, sizeof(item.bytes)) == 0) {
             return slot;
         }
     }
@@ -112,8 +129,8 @@ static int grow(struct ledger *ledger, struct ear_error *err)
         return ear_fail_memory(err, "the ledger");
     }
     for (size_t i = 0; i < ledger->slot_count; i++) {
-        if (ledger->slots[i].entry.known) {
-            *slot_of(slots, count, ledger->slots[i].native) = ledger->slots[i];
+        if (ledger->slots[i].taken) {
+            *slot_of(slots, count, ledger->slots[i].item) = ledger->slots[i];
         }
     }
     free(ledger->slots);
@@ -121,6 +138,43 @@ static int grow(struct ledger *ledger, struct ear_error *err)
     ledger->slot_count = count;
     return 0;
 }
+
+/* --- taking back --- */
+
+void ledger_mark(struct ledger *ledger)
+{
+    ledger->journal_count = 0;
+}
+
+void ledger_rewind(struct ledger *ledger)
+{
+    while (ledger->journal_count > 0) {
+        const struct slot *before = &ledger->journal[--ledger->journal_count];
+
+        slot_of(ledger->slots, ledger->slot_count, before->item)->entry = before->entry;
+    }
+}
+
+static int note_before(struct ledger *ledger, const struct slot *slot, struct hash128 item,
+                       struct ear_error *err)
+{
+    if (ledger->journal_count == ledger->journal_capacity) {
+        const size_t capacity =
+            ledger->journal_capacity == 0 ? SLOTS_MIN : ledger->journal_capacity * 2;
+        struct slot *journal = realloc(ledger->journal, capacity * sizeof(*journal));
+
+        if (journal == NULL) {
+            return ear_fail_memory(err, "the ledger");
+        }
+        ledger->journal = journal;
+        ledger->journal_capacity = capacity;
+    }
+    ledger->journal[ledger->journal_count] = *slot;
+    ledger->journal[ledger->journal_count++].item = item;
+    return 0;
+}
+
+/* --- entries --- */
 
 static size_t write_key(char out[KEY_MAX], const char *source, struct hash128 native)
 {
@@ -186,7 +240,7 @@ static int read_entry(struct ledger *ledger, struct ledger_entry *entry, const c
 int ledger_find(struct ledger *ledger, const char *source, struct hash128 native,
                 struct ledger_entry *entry, struct ear_error *err)
 {
-    const struct slot *slot = slot_of(ledger->slots, ledger->slot_count, native);
+    const struct slot *slot = slot_of(ledger->slots, ledger->slot_count, item_of(source, native));
     char key[KEY_MAX];
     char *value = NULL;
     size_t length = 0;
@@ -230,10 +284,11 @@ static const char *write_entry(struct ledger *ledger, const struct ledger_entry 
     return json_writer_text(writer, length, err);
 }
 
-int ledger_put(struct ledger *ledger, struct stream_transaction *transaction, const char *source,
+int ledger_put(struct ledger *ledger, struct outgoing *outgoing, const char *source,
                struct hash128 native, const struct ledger_entry *entry, int64_t now_us,
                struct ear_error *err)
 {
+    const struct hash128 item = item_of(source, native);
     char key[KEY_MAX];
     const size_t key_length = write_key(key, source, native);
     size_t length = 0;
@@ -241,15 +296,19 @@ int ledger_put(struct ledger *ledger, struct stream_transaction *transaction, co
     struct slot *slot = NULL;
 
     if (value == NULL ||
-        stream_publish(transaction, "seen", key, key_length, value, length, now_us, err) != 0) {
+        outgoing_add(outgoing, "seen", key, key_length, value, length, now_us, err) != 0) {
         return -1;
     }
     if ((ledger->used + 1) * 2 > ledger->slot_count && grow(ledger, err) != 0) {
         return -1;
     }
-    slot = slot_of(ledger->slots, ledger->slot_count, native);
-    ledger->used += slot->entry.known ? 0 : 1;
-    slot->native = native;
+    slot = slot_of(ledger->slots, ledger->slot_count, item);
+    if (note_before(ledger, slot, item, err) != 0) {
+        return -1;
+    }
+    ledger->used += slot->taken ? 0 : 1;
+    slot->taken = true;
+    slot->item = item;
     slot->entry = *entry;
     slot->entry.known = true;
     return 0;

@@ -3,8 +3,8 @@
 #define EARSHOT_COLLECTORS_LEDGER_H
 
 /*
- * What a source was last seen to hold: the topic `seen`, read through what the transaction under
- * way has itself added. Key: SOURCE/hash of the native id. Threads: one at a time.
+ * What a source was last seen to hold: the topic `seen`, read through what the transaction to be
+ * has itself added. Key: SOURCE/hash of the native id. Threads: one at a time.
  */
 
 #include <stdbool.h>
@@ -15,8 +15,8 @@
 #include "common/hash.h"
 
 struct ledger;
+struct outgoing;
 struct stream;
-struct stream_transaction;
 
 /* One item as it was last seen. */
 struct ledger_entry {
@@ -31,17 +31,21 @@ EAR_MUST_CHECK
 int ledger_new(struct ledger **out, struct stream *stream, struct ear_error *err);
 void ledger_free(struct ledger *ledger);
 
-/* Forgets what the last transaction added: it is committed, or came to nothing. */
+/* Forgets what was added: it is committed, or came to nothing. */
 void ledger_reset(struct ledger *ledger);
+
+/* From here on what is added may be taken back, by ledger_rewind: all of it since the last mark. */
+void ledger_mark(struct ledger *ledger);
+void ledger_rewind(struct ledger *ledger);
 
 /* What is known of an item; entry->known false: nothing. -1: EAR_RETRY, EAR_FATAL. */
 EAR_MUST_CHECK
 int ledger_find(struct ledger *ledger, const char *source, struct hash128 native,
                 struct ledger_entry *entry, struct ear_error *err);
 
-/* Remembers an item, in the transaction and from now on. */
+/* Remembers an item, among what goes out and from now on. */
 EAR_MUST_CHECK
-int ledger_put(struct ledger *ledger, struct stream_transaction *transaction, const char *source,
+int ledger_put(struct ledger *ledger, struct outgoing *outgoing, const char *source,
                struct hash128 native, const struct ledger_entry *entry, int64_t now_us,
                struct ear_error *err);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The steps of a poll. A poll's state in memory may run ahead of the log by one step at most: when
- * a commit fails, the poll is dropped, and the next one begins from what was committed.
+ * The steps of a poll. Its state in memory, and where its source stands there, run ahead of the log
+ * by what the open group holds: when a commit fails, the poll is dropped, and the next one begins
+ * from what was committed (group.c).
  */
 
 #include "collectors/collector_internal.h"
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectors/fetch/fetch.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/metrics.h"
@@ -27,7 +29,7 @@ static uint64_t seed_of(const struct collector *collector, const struct listenin
     return hash64_of(name, strlen(name), collector->config.seed);
 }
 
-void poll_hold_page(struct collector *collector, struct listening *listening, bool holds)
+static void hold_page(struct collector *collector, struct listening *listening, bool holds)
 {
     if (holds && !listening->holds_page) {
         collector->pages++;
@@ -37,9 +39,46 @@ void poll_hold_page(struct collector *collector, struct listening *listening, bo
     listening->holds_page = holds;
 }
 
+static void queue_ready(struct collector *collector, struct listening *listening)
+{
+    listening->phase = LISTENING_READY;
+    listening->is_queued = true;
+    listening->next_ready = NULL;
+    if (collector->ready_last == NULL) {
+        collector->ready = listening;
+    } else {
+        collector->ready_last->next_ready = listening;
+    }
+    collector->ready_last = listening;
+}
+
+static void leave_queue(struct collector *collector, struct listening *listening)
+{
+    struct listening *before = NULL;
+
+    for (struct listening *each = collector->ready; each != listening; each = each->next_ready) {
+        before = each;
+    }
+    if (before == NULL) {
+        collector->ready = listening->next_ready;
+    } else {
+        before->next_ready = listening->next_ready;
+    }
+    if (collector->ready_last == listening) {
+        collector->ready_last = before;
+    }
+    listening->is_queued = false;
+}
+
 void poll_end(struct collector *collector, struct listening *listening)
 {
-    poll_hold_page(collector, listening, false);
+    if (listening->phase == LISTENING_FETCHING) {
+        fetch_cancel(collector->config.fetch, listening);
+    }
+    if (listening->is_queued) {
+        leave_queue(collector, listening);
+    }
+    hold_page(collector, listening, false);
     if (listening->state != NULL) {
         listening->entry->reader->end(listening->state);
         listening->state = NULL;
@@ -89,17 +128,7 @@ int poll_begin(struct collector *collector, struct listening *listening, struct 
     return poll_step(collector, listening, NULL, err);
 }
 
-/* --- the commit of a step --- */
-
-static void add_counts(struct listening *listening, const struct intake_counts *counts)
-{
-    listening->counts.fresh += counts->fresh;
-    listening->counts.edited += counts->edited;
-    listening->counts.deleted += counts->deleted;
-    listening->counts.unchanged += counts->unchanged;
-    listening->counts.rejected += counts->rejected;
-    listening->counts.forgotten += counts->forgotten;
-}
+/* --- what a step brings into the group --- */
 
 static bool is_same_text(const char *one, const char *other)
 {
@@ -130,20 +159,6 @@ static bool finish_standing(struct collector *collector, struct listening *liste
     listening->page_etag = NULL;
     listening->page_modified = NULL;
     return news;
-}
-
-static int take_cursor(struct standing *standing, const char *cursor, size_t length,
-                       struct ear_error *err)
-{
-    char *copy = strndup(cursor, length);
-
-    if (copy == NULL) {
-        return ear_fail_memory(err, "a cursor");
-    }
-    free(standing->cursor);
-    standing->cursor = copy;
-    standing->cursor_length = length;
-    return 0;
 }
 
 /*
@@ -202,12 +217,13 @@ void poll_tell_drift(const struct collector *collector, const struct listening *
     }
 }
 
-/* Commits what the step found, where there is something to commit. */
-static int commit_step(struct collector *collector, struct listening *listening, bool done,
-                       struct ear_error *err)
+/* What the step found goes into the group, where there is something to commit. */
+static int keep_step(struct collector *collector, struct listening *listening, bool done,
+                     struct ear_error *err)
 {
     struct standing *standing = &listening->standing;
     const struct intake_counts counts = *intake_counts(collector->intake);
+    struct part *part = group_join(collector, listening, err);
     const struct drift drift_before = standing->drift;
     enum drift_change change = DRIFT_SAME;
     const int64_t now_us = collector_now_us(collector);
@@ -217,9 +233,11 @@ static int commit_step(struct collector *collector, struct listening *listening,
     size_t message_length = 0;
     char *kept = NULL;
     bool news = cursor != NULL && !is_same_text(cursor, standing->cursor);
-    bool committed = false;
     int result = -1;
 
+    if (part == NULL) {
+        return -1;
+    }
     if (counts.fresh + counts.edited + counts.deleted > 0) {
         listening->found = true;
         standing->last_post_us = now_us;
@@ -230,34 +248,38 @@ static int commit_step(struct collector *collector, struct listening *listening,
     if (count_drift(collector, standing, now_us, &change, err) != 0) {
         goto done;
     }
-    news = news || change != DRIFT_SAME;
-    if (!news && intake_is_empty(collector->intake)) {
-        intake_abort(collector->intake);
-        add_counts(listening, &counts);
-        return 0;
+    if (news || change != DRIFT_SAME || !intake_is_empty(collector->intake)) {
+        if (cursor != NULL) {
+            kept = strndup(cursor, length);
+            if (kept == NULL) {
+                ear_fail_memory(err, "a cursor");
+                goto done;
+            }
+        } else {
+            cursor = standing->cursor;
+            length = standing->cursor_length;
+        }
+        message = standing_write(standing, listening->entry->source, cursor, length, now_us,
+                                 collector->writer, &message_length, err);
+        if (message == NULL) {
+            goto done;
+        }
     }
-    if (cursor == NULL) {
-        cursor = standing->cursor;
-        length = standing->cursor_length;
-    }
-    message = standing_write(standing, listening->entry->source, cursor, length, now_us,
-                             collector->writer, &message_length, err);
-    kept = cursor == NULL ? NULL : strndup(cursor, length);
-    if (message == NULL) {
+    if (group_keep(collector, listening, message, message_length, err) != 0) {
         goto done;
     }
-    if (cursor != NULL && kept == NULL) {
-        ear_fail_memory(err, "a cursor");
-        goto done;
+    if (message != NULL) {
+        standing->written_us = now_us;
     }
-    if (intake_commit(collector->intake, message, message_length, err) != 0) {
-        goto done;
+    if (kept != NULL) {
+        free(standing->cursor);
+        standing->cursor = kept;
+        standing->cursor_length = length;
+        kept = NULL;
     }
-    standing->written_us = now_us;
-    add_counts(listening, &counts);
-    poll_tell_drift(collector, listening, change);
-    committed = true;
-    result = kept == NULL ? 0 : take_cursor(standing, kept, length, err);
+    part->change = change == DRIFT_SAME ? part->change : change;
+    part->done = part->done || done;
+    result = 0;
 
 done:
     if (result != 0) { /* not stored: the next poll must not be spared its page by it */
@@ -265,11 +287,8 @@ done:
         free(standing->last_modified);
         standing->etag = NULL;
         standing->last_modified = NULL;
+        standing->drift = drift_before; /* it will be counted again */
     }
-    if (!committed) { /* it will be counted again */
-        standing->drift = drift_before;
-    }
-    intake_abort(collector->intake); /* nothing, after a commit */
     free(kept);
     return result;
 }
@@ -308,19 +327,7 @@ static int start_fetch(struct collector *collector, struct listening *listening,
     return 0;
 }
 
-static void queue_ready(struct collector *collector, struct listening *listening)
-{
-    listening->phase = LISTENING_READY;
-    listening->next_ready = NULL;
-    if (collector->ready_last == NULL) {
-        collector->ready = listening;
-    } else {
-        collector->ready_last->next_ready = listening;
-    }
-    collector->ready_last = listening;
-}
-
-static void say_done(const struct collector *collector, const struct listening *listening)
+void poll_tell_done(const struct collector *collector, const struct listening *listening)
 {
     const struct intake_counts *counts = &listening->counts;
     const char *source = listening->entry->source->name;
@@ -352,30 +359,28 @@ int poll_step(struct collector *collector, struct listening *listening,
 
     if (intake_begin(collector->intake, &listening->origin, standing->cursor,
                      standing->cursor_length, collector_now_us(collector), err) != 0) {
-        return failure_of_commit(collector, listening, err);
+        return failure_of_keeping(collector, listening, err);
     }
     if (listening->entry->reader->step(listening->state, answer, intake_output(collector->intake),
                                        &next, &request, &any_status, err) != 0) {
-        intake_abort(collector->intake);
+        intake_drop(collector->intake);
         return failure_of_step(collector, listening, answer, err);
     }
     TESTPOINT("collect.after-step");
-    if (commit_step(collector, listening, next == SOURCE_DONE, err) != 0) {
-        return failure_of_commit(collector, listening, err);
+    if (keep_step(collector, listening, next == SOURCE_DONE, err) != 0) {
+        intake_drop(collector->intake);
+        return failure_of_keeping(collector, listening, err);
     }
     switch (next) {
     case SOURCE_FETCH:
-        poll_hold_page(collector, listening, false);
+        hold_page(collector, listening, false);
         listening->any_status = any_status;
         return start_fetch(collector, listening, &request, err);
     case SOURCE_MORE:
-        poll_hold_page(collector, listening, answer != NULL || listening->holds_page);
+        hold_page(collector, listening, answer != NULL || listening->holds_page);
         queue_ready(collector, listening);
         break;
     default:
-        say_done(collector, listening);
-        listening->finished = true;
-        listening->outcome = COLLECTOR_WELL;
         poll_end(collector, listening);
         break;
     }

@@ -30,6 +30,9 @@ struct buckets {
 static const struct buckets short_times = {
     11, {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}};
 
+/* Messages a transaction. */
+static const struct buckets sizes = {10, {1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000}};
+
 /* From created to stored: a second to a month. */
 static const struct buckets ages = {
     12, {1, 5, 15, 60, 300, 900, 3600, 14400, 43200, 86400, 604800, 2592000}};
@@ -51,6 +54,11 @@ static const struct family families[] = {
      "Whether too many of a source's records are rejected: 1 if so, else 0.", NULL},
     {"earshot_collect_quota_remaining", KIND_GAUGE,
      "Requests that a source's server still grants in its window.", NULL},
+    {"earshot_collect_sources", KIND_GAUGE, "Sources that this collector has now.", NULL},
+    {"earshot_collect_commit_duration_seconds", KIND_HISTOGRAM,
+     "How long the log took to commit a group of polls' steps.", &short_times},
+    {"earshot_collect_commit_messages", KIND_HISTOGRAM,
+     "Messages that a group of polls' steps put into one transaction.", &sizes},
     {"earshot_stage_messages_total", KIND_COUNTER,
      "Messages through a stage, by result (in, out, dropped, rejected).", NULL},
     {"earshot_stage_batch_duration_seconds", KIND_HISTOGRAM, "How long a stage took for a batch.",

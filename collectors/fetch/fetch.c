@@ -201,12 +201,9 @@ static int dispatch(struct fetch *fetch, int64_t *wait_us, struct ear_error *err
     return 0;
 }
 
-/* A transfer that libcurl, or we, ended: done, or on to its next hop. */
-static int finish(struct fetch *fetch, struct transfer *transfer, CURLcode result,
-                  struct ear_error *err)
+/* Ends a transfer that is under way. */
+static void stop(struct fetch *fetch, struct transfer *transfer, CURLcode result)
 {
-    int more = 0;
-
     if (transfer->previous == NULL) {
         fetch->active = transfer->next;
     } else {
@@ -218,6 +215,15 @@ static int finish(struct fetch *fetch, struct transfer *transfer, CURLcode resul
     fetch->active_count--;
     transfer->host->active--;
     transfer_end(transfer, result, clock_mono_us());
+}
+
+/* A transfer that libcurl, or we, ended: done, or on to its next hop. */
+static int finish(struct fetch *fetch, struct transfer *transfer, CURLcode result,
+                  struct ear_error *err)
+{
+    int more = 0;
+
+    stop(fetch, transfer, result);
     count_request(fetch, transfer);
     more = transfer_redirect(transfer, &transfer->failure);
     if (more == 1 && enqueue(fetch, transfer, err) != 0) {
@@ -228,6 +234,45 @@ static int finish(struct fetch *fetch, struct transfer *transfer, CURLcode resul
         settle(fetch, transfer);
     }
     return 0;
+}
+
+/* Takes what is done for this `user`, and not given out, off the list. */
+static void drop_done(struct fetch *fetch, const void *user)
+{
+    struct transfer *list = fetch->done;
+
+    fetch->done = NULL;
+    fetch->done_last = NULL;
+    while (list != NULL) {
+        struct transfer *next = list->next;
+
+        if (list->user == user) {
+            transfer_free(list);
+            fetch->pending--;
+        } else {
+            settle(fetch, list);
+        }
+        list = next;
+    }
+}
+
+void fetch_cancel(struct fetch *fetch, const void *user)
+{
+    struct transfer *waiting = NULL;
+
+    while ((waiting = hosts_take_out(&fetch->hosts, user)) != NULL) {
+        transfer_free(waiting);
+        fetch->pending--;
+    }
+    for (struct transfer *each = fetch->active, *next = NULL; each != NULL; each = next) {
+        next = each->next;
+        if (each->user == user) {
+            stop(fetch, each, CURLE_ABORTED_BY_CALLBACK);
+            transfer_free(each);
+            fetch->pending--;
+        }
+    }
+    drop_done(fetch, user);
 }
 
 static int reap(struct fetch *fetch, struct ear_error *err)

@@ -78,6 +78,9 @@ EAR_MUST_CHECK
 int fetch_start(struct fetch *fetch, const struct fetch_request *request, void *user,
                 struct ear_error *err);
 
+/* Cuts whatever was asked for with this `user`: no answer of it comes any more. */
+void fetch_cancel(struct fetch *fetch, const void *user);
+
 /* Drives transfers for up to timeout_ms, until one is done: 1 and its answer and user, 0 none, -1
  * EAR_FATAL. */
 EAR_MUST_CHECK

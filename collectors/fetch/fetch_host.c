@@ -185,6 +185,32 @@ void hosts_queue(struct hosts *hosts, struct host *host, struct transfer *transf
     }
 }
 
+struct transfer *hosts_take_out(struct hosts *hosts, const void *user)
+{
+    for (struct host *host = hosts->first_waiting; host != NULL; host = host->next_waiting) {
+        struct transfer *each = host->first;
+
+        while (each != NULL && each->user != user) {
+            each = each->next;
+        }
+        if (each == NULL) {
+            continue;
+        }
+        if (each->previous == NULL) {
+            host->first = each->next;
+        } else {
+            each->previous->next = each->next;
+        }
+        if (each->next == NULL) {
+            host->last = each->previous;
+        } else {
+            each->next->previous = each->previous;
+        }
+        return each; /* hosts_next passes over a host without any */
+    }
+    return NULL;
+}
+
 static struct transfer *dequeue(struct host *host)
 {
     struct transfer *transfer = host->first;
@@ -225,6 +251,12 @@ struct transfer *hosts_next(struct hosts *hosts, int64_t concurrent, double rate
         int64_t wait = 0;
 
         host = leave_ring(hosts);
+        if (host->first == NULL) { /* what waited was taken out */
+            if (host == stop) {
+                break;
+            }
+            continue;
+        }
         wait = wait_of(host, concurrent, rate_per_s, mono_us);
         if (wait == 0) {
             struct transfer *transfer = dequeue(host);

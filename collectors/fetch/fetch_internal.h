@@ -88,6 +88,9 @@ void hosts_clear(struct hosts *hosts);
 /* Queues a transfer fairly: a source's second request goes behind every other source's first. */
 void hosts_queue(struct hosts *hosts, struct host *host, struct transfer *transfer);
 
+/* Takes the first waiting transfer of this `user` out of its queue; NULL: none. */
+struct transfer *hosts_take_out(struct hosts *hosts, const void *user);
+
 /*
  * The next transfer whose host lets it go now, taken out of its queue and counted as active; NULL:
  * none. *wait_us becomes the time until one may go (INT64_MAX: only when another one ends).

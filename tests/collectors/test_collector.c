@@ -862,9 +862,9 @@ static void a_full_log_pauses_the_collector(void **state)
 static const struct step storm[] = {
     {.items = {SAYS("1", "one"), SAYS("2", "two"), BROKEN("bad", "{")}},
     {.url = "/echo", .items = {SAYS("1", "one!"), SAYS("3", "three")}},
-    {.items = {GONE("2"), SAYS("4", "four"), SAYS("4", "four!")}},
+    {.url = "/echo", .items = {GONE("2"), SAYS("4", "four"), SAYS("4", "four!")}},
     {.url = "/status?code=404", .any_status = true, .items = {GONE("3")}},
-    {.items = {SAYS("1", "one!!"), SAYS("2", "two")}},
+    {.url = "/echo", .items = {SAYS("1", "one!!"), SAYS("2", "two")}},
 };
 
 static const struct {
