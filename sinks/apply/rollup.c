@@ -88,9 +88,10 @@ static int change_cell(struct apply *apply, int64_t day, const struct store_rows
         store_integer(store_get_integer(rows, 5)),
         store_integer(store_get_integer(rows, 6)),
         store_integer(store_get_integer(rows, 7)),
+        store_integer(apply->now_us),
     };
     int result = store_is_null(rows, 5) ? store_run(apply->store, QUERY_TREND_DELETE, cell, 4, err)
-                                        : store_run(apply->store, QUERY_TREND_PUT, cell, 7, err);
+                                        : store_run(apply->store, QUERY_TREND_PUT, cell, 8, err);
 
     cell_key(key, day, hour, store_get_text(rows, 1, NULL), store_get_text(rows, 2, NULL));
     snprintf(place, sizeof place, "%lld %lld %lld %lld", (long long)day, (long long)hour,

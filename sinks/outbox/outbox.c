@@ -4,18 +4,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/instant.h"
+#include "common/json/json.h"
 #include "common/stream/stream.h"
 #include "common/testpoint.h"
 #include "sinks/store/store.h"
 #include "sinks/trends/feed.h"
 
-enum { SLICE = 256 };
+enum { SLICE = 512, WRITER_BYTES = 64 * 1024 };
 
 struct sent {
     int64_t numbers[SLICE]; /* rows that have gone */
     size_t count;
-    size_t rejects;
+    size_t published;
     bool feed; /* weeks of the trend feed are among them */
+};
+
+/* The relay at work. */
+struct relay {
+    const struct outbox_config *config;
+    struct stream_transaction *transaction;
+    struct json_writer *writer;
+    int64_t now_us;
+    bool feeds;
+    struct sent sent;
 };
 
 /* True if the log holds this very reject: the relay died after it had published it. */
@@ -32,9 +44,15 @@ static int is_there(bool *out, const struct outbox_config *config, const char *k
     return found < 0 ? -1 : 0;
 }
 
-static int publish(struct sent *sent, const struct outbox_config *config,
-                   struct stream_transaction *transaction, const struct store_rows *rows,
-                   int64_t now_us, struct ear_error *err)
+static int publish(struct relay *relay, const char *topic, const char *key, size_t key_length,
+                   const char *value, size_t length, struct ear_error *err)
+{
+    relay->sent.published++;
+    return stream_publish(relay->transaction, topic, key, key_length, value, length, relay->now_us,
+                          err);
+}
+
+static int send_reject(struct relay *relay, const struct store_rows *rows, struct ear_error *err)
 {
     size_t key_length = 0;
     size_t length = 0;
@@ -42,55 +60,119 @@ static int publish(struct sent *sent, const struct outbox_config *config,
     const char *body = store_get_text(rows, 3, &length);
     bool there = false;
 
-    if (is_there(&there, config, key, key_length, body, length, err) != 0) {
+    if (is_there(&there, relay->config, key, key_length, body, length, err) != 0) {
         return -1;
     }
-    sent->rejects += !there;
     return there ? 0
-                 : stream_publish(transaction, config->rejects_topic, key, key_length, body, length,
-                                  now_us, err);
+                 : publish(relay, relay->config->rejects_topic, key, key_length, body, length, err);
+}
+
+/* A cell's message from its row; its window and start stand in front of the key. */
+static const char *cell_text(struct relay *relay, const char *key, const struct store_rows *cell,
+                             size_t *length, struct ear_error *err)
+{
+    static const char *const counts[] = {"posts", "people", "conversations"};
+    struct json_writer *writer = relay->writer;
+    const char *start = strchr(key, '/') + 1;
+    char at[INSTANT_SIZE];
+
+    json_writer_reset(writer);
+    json_write_object(writer);
+    json_member_string(writer, "key", key);
+    json_write_key(writer, "window");
+    json_write_bytes(writer, key, (size_t)(start - 1 - key));
+    json_write_key(writer, "start");
+    json_write_bytes(writer, start, strcspn(start, "/"));
+    json_member_string(writer, "brand", store_get_text(cell, 4, NULL));
+    json_member_string(writer, "label", store_get_text(cell, 5, NULL));
+    for (int i = 0; i < 3; i++) {
+        json_member_integer(writer, counts[i], store_get_integer(cell, i));
+    }
+    json_member_string(writer, "at", instant_format(at, store_get_integer(cell, 3)));
+    json_write_object_end(writer);
+    return json_writer_text(writer, length, err);
+}
+
+/* The outbox names a cell that changed; its value is read now. One that holds nothing any more is a
+ * tombstone. */
+static int send_cell(struct relay *relay, const struct store_rows *rows, struct ear_error *err)
+{
+    size_t key_length = 0;
+    const char *key = store_get_text(rows, 2, &key_length);
+    char *place = (char *)store_get_text(rows, 3, NULL);
+    struct store_value values[4];
+    struct store_rows *cell = NULL;
+    const char *text = NULL;
+    size_t length = 0;
+    int there = -1;
+
+    for (size_t i = 0; i < 4; i++) {
+        values[i] = store_integer(strtoll(place, &place, 10));
+    }
+    if (store_select(&cell, relay->config->store, QUERY_TREND_VALUE, values, 4, err) != 0) {
+        return -1;
+    }
+    there = store_next(cell, err);
+    if (there == 1) {
+        text = cell_text(relay, key, cell, &length, err);
+    }
+    store_rows_end(cell);
+    if (there < 0 || (there == 1 && text == NULL)) {
+        return -1;
+    }
+    return publish(relay, "trends", key, key_length, text, length, err);
+}
+
+static int send_row(struct relay *relay, const struct store_rows *rows, struct ear_error *err)
+{
+    struct sent *sent = &relay->sent;
+    const char *kind = store_get_text(rows, 1, NULL);
+    bool feed = strcmp(kind, "feed") == 0;
+    int result = 0;
+
+    if (feed && !relay->feeds) {
+        return 0;
+    }
+    if (strcmp(kind, "reject") == 0) {
+        result = send_reject(relay, rows, err);
+    } else if (strcmp(kind, "trend") == 0) {
+        result = send_cell(relay, rows, err);
+    }
+    sent->numbers[sent->count++] = store_get_integer(rows, 0);
+    sent->feed = sent->feed || feed;
+    return result;
 }
 
 /* A page of rows after *after. Returns how many there were, or -1. */
-static int send_page(struct sent *sent, int64_t *after, const struct outbox_config *config,
-                     struct stream_transaction *transaction, int64_t now_us, bool feeds,
-                     struct ear_error *err)
+static int send_page(struct relay *relay, int64_t *after, struct ear_error *err)
 {
     struct store_value values[] = {store_integer(*after), store_integer(SLICE)};
     struct store_rows *rows = NULL;
     int seen = 0;
     int there = 0;
 
-    if (store_select(&rows, config->store, QUERY_OUTBOX_NEXT, values, 2, err) != 0) {
+    if (store_select(&rows, relay->config->store, QUERY_OUTBOX_NEXT, values, 2, err) != 0) {
         return -1;
     }
-    while (sent->count < SLICE && (there = store_next(rows, err)) == 1) {
-        bool reject = strcmp(store_get_text(rows, 1, NULL), "reject") == 0;
-
+    while (relay->sent.count < SLICE && (there = store_next(rows, err)) == 1) {
         *after = store_get_integer(rows, 0);
         seen++;
-        if (reject && publish(sent, config, transaction, rows, now_us, err) != 0) {
+        if (send_row(relay, rows, err) != 0) {
             there = -1;
             break;
-        }
-        if (reject || feeds) {
-            sent->numbers[sent->count++] = *after;
-            sent->feed = sent->feed || !reject;
         }
     }
     store_rows_end(rows);
     return there < 0 ? -1 : seen;
 }
 
-static int send_rows(struct sent *sent, const struct outbox_config *config,
-                     struct stream_transaction *transaction, int64_t now_us, bool feeds,
-                     struct ear_error *err)
+static int send_rows(struct relay *relay, struct ear_error *err)
 {
     int64_t after = 0;
     int seen = SLICE;
 
-    while (seen == SLICE && sent->count < SLICE) {
-        seen = send_page(sent, &after, config, transaction, now_us, feeds, err);
+    while (seen == SLICE && relay->sent.count < SLICE) {
+        seen = send_page(relay, &after, err);
     }
     return seen < 0 ? -1 : 0;
 }
@@ -144,11 +226,33 @@ static int count_left(size_t *left, const struct outbox_config *config, struct e
     return 0;
 }
 
+static int relay_slice(struct relay *relay, struct ear_error *err)
+{
+    struct stream_transaction *transaction = NULL;
+
+    if (json_writer_new(&relay->writer, WRITER_BYTES, err) != 0 ||
+        stream_begin(&relay->transaction, relay->config->stream, err) != 0) {
+        return -1;
+    }
+    transaction = relay->transaction;
+    if (send_rows(relay, err) != 0) {
+        stream_abort(transaction);
+        return -1;
+    }
+    if (relay->sent.published == 0) {
+        stream_abort(transaction);
+    } else if (stream_commit(transaction, err) != 0) {
+        return -1;
+    }
+    TESTPOINT("sink.outbox-sent");
+    return 0;
+}
+
 int outbox_relay(size_t *left, const struct outbox_config *config, int64_t now_us, bool feeds,
                  struct ear_error *err)
 {
-    struct sent sent = {.count = 0};
-    struct stream_transaction *transaction = NULL;
+    struct relay relay = {.config = config, .now_us = now_us, .feeds = feeds};
+    int result = -1;
 
     if (count_left(left, config, err) != 0) {
         return -1;
@@ -156,21 +260,10 @@ int outbox_relay(size_t *left, const struct outbox_config *config, int64_t now_u
     if (*left == 0) {
         return 0;
     }
-    if (stream_begin(&transaction, config->stream, err) != 0) {
-        return -1;
-    }
-    if (send_rows(&sent, config, transaction, now_us, feeds, err) != 0) {
-        stream_abort(transaction);
-        return -1;
-    }
-    if (sent.rejects == 0) {
-        stream_abort(transaction);
-    } else if (stream_commit(transaction, err) != 0) {
-        return -1;
-    }
-    TESTPOINT("sink.outbox-sent");
-    if (write_feed(&sent, config, now_us, err) != 0 ||
-        (sent.count > 0 && take_out(&sent, config, err) != 0)) {
+    result = relay_slice(&relay, err);
+    json_writer_free(relay.writer);
+    if (result != 0 || write_feed(&relay.sent, config, now_us, err) != 0 ||
+        (relay.sent.count > 0 && take_out(&relay.sent, config, err) != 0)) {
         return -1;
     }
     return count_left(left, config, err);

@@ -6,8 +6,10 @@
  * The relay: what the transactions of the store left in its outbox goes out, in order, and is taken
  * out of it once it has gone. A reject carries its value and is published under its id; one that is
  * in the log already (the relay died in between) is not published again. Of the trend feed the
- * outbox names the weeks that changed: the relay reads the numbers when it writes, so that a stale
- * one can never come last.
+ * outbox names the weeks that changed, of the trend cube the cells: the relay reads the numbers
+ * when it writes or publishes, so that a stale one can never come last. Only one process relays
+ * (the holder); what it published and could not take out, the next one publishes again, as it then
+ * is.
  */
 
 #include <stdbool.h>

@@ -17,6 +17,7 @@
 enum {
     COPY_NOTES = 1000,      /* a slice */
     ROLLUP_DAYS = 64,       /* a slice */
+    OUTBOX_SLICES = 16,     /* in a turn; cells of the trend cube come in thousands */
     FEED_EVERY_S = 10,      /* the trend feed is written at most so often while posts come */
     PENDING_WARN_MIB = 256, /* of the store's WAL: a reader is stuck */
     WARN_EVERY_S = 600,
@@ -94,6 +95,7 @@ static int keep_outbox(struct runner *runner, bool all, int64_t mono_us, struct 
     bool feeds = all || mono_us - runner->fed_us >= (int64_t)FEED_EVERY_S * CLOCK_SECOND_US;
     size_t left = 1;
     size_t before = 0;
+    int slices = 0;
 
     if (feeds) {
         runner->fed_us = mono_us;
@@ -103,7 +105,8 @@ static int keep_outbox(struct runner *runner, bool all, int64_t mono_us, struct 
         if (outbox_relay(&left, &outbox, clock_now_us(runner->config.clock), feeds, err) != 0) {
             return -1;
         }
-    } while (all && left > 0 && left != before);
+        slices++;
+    } while (left > 0 && left != before && (all || slices < OUTBOX_SLICES));
     return 0;
 }
 

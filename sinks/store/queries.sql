@@ -275,17 +275,19 @@ LEFT JOIN counted AS c ON c.hour = d.hour AND c.brand = d.brand AND c.label = d.
 ORDER BY d.hour, d.brand, d.label;
 
 -- name: trend_put
-INSERT INTO trend_cell (day, hour, brand, label, posts, people, conversations)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+INSERT INTO trend_cell (day, hour, brand, label, posts, people, conversations, at_us)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 ON CONFLICT (day, hour, brand, label) DO UPDATE
-SET posts = excluded.posts, people = excluded.people, conversations = excluded.conversations;
+SET posts = excluded.posts, people = excluded.people, conversations = excluded.conversations,
+    at_us = excluded.at_us;
 
 -- name: trend_delete
 DELETE FROM trend_cell WHERE day = ?1 AND hour = ?2 AND brand = ?3 AND label = ?4;
 
 -- name: trend_value
-SELECT posts, people, conversations FROM trend_cell
-WHERE day = ?1 AND hour = ?2 AND brand = ?3 AND label = ?4;
+SELECT c.posts, c.people, c.conversations, c.at_us, b.text, l.text
+FROM trend_cell AS c JOIN name AS b ON b.n = c.brand JOIN name AS l ON l.n = c.label
+WHERE c.day = ?1 AND c.hour = ?2 AND c.brand = ?3 AND c.label = ?4;
 
 -- name: trend_forget_before
 DELETE FROM trend_cell WHERE day < ?1;

@@ -23,6 +23,7 @@ CREATE TABLE trend_cell (
     posts INTEGER NOT NULL,
     people INTEGER NOT NULL,
     conversations INTEGER NOT NULL,
+    at_us INTEGER NOT NULL,                 -- when it came to be so
     PRIMARY KEY (day, hour, brand, label)
 ) STRICT, WITHOUT ROWID;
 
