@@ -107,6 +107,9 @@ int owner_serve(struct collector *collector, int timeout_ms, struct ear_error *e
 /* Forgets all sources: each that is still ours is restored from the log at the next turn. */
 void owner_drop_all(struct collector *collector);
 
+/* Is the source still ours, as it was when it was restored? */
+bool owner_has(const struct collector *collector, const struct listening *listening);
+
 /* Restores a source from the log, whatever is known of it here; its poll must be over. -1:
  * EAR_RETRY, EAR_FATAL. */
 EAR_MUST_CHECK

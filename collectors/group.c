@@ -115,6 +115,10 @@ static int undo(struct collector *collector, const struct part *part, const stru
     struct listening *listening = part->listening;
 
     poll_end(collector, listening);
+    if (!owner_has(collector, listening)) { /* in doubt: the share restores it itself first */
+        collector->unsettled = true;
+        return 0;
+    }
     if (owner_restore(collector, listening, err) != 0) {
         if (err->kind != EAR_RETRY) {
             return -1;
@@ -140,6 +144,9 @@ static int undo_all(struct collector *collector, struct ear_error *err)
     if (why.kind != EAR_RETRY) {
         *err = why;
         return -1;
+    }
+    if (!collector->config.once) {
+        log_error("commit what was collected; it is collected again", &why);
     }
     for (size_t i = 0; i < collector->part_count; i++) {
         if (collector->parts[i].listening->epoch != 0 &&

@@ -15,6 +15,7 @@
 #include "common/metrics.h"
 #include "common/settings/settings.h"
 #include "common/stream/stream.h"
+#include "common/testfault.h"
 #include "common/testpoint.h"
 
 enum { CODE_SIZE = 32, REASON_SIZE = 200 };
@@ -564,6 +565,25 @@ static int commit(struct intake *intake, bool (*takes)(const char *topic), struc
     return stream_commit(transaction, err);
 }
 
+/* A seeded fault: what test builds do wrong to see whether a test notices. */
+static bool is_cursor(const char *topic)
+{
+    return strcmp(topic, "cursors") == 0;
+}
+
+static bool is_no_cursor(const char *topic)
+{
+    return !is_cursor(topic);
+}
+
+static int commit_all(struct intake *intake, struct ear_error *err)
+{
+    if (TESTFAULT("cursor-outside")) {
+        return commit(intake, is_cursor, err) == 0 ? commit(intake, is_no_cursor, err) : -1;
+    }
+    return commit(intake, NULL, err);
+}
+
 static void measure(struct intake *intake, int64_t began_mono_us)
 {
     const int64_t took_us = clock_mono_us() - began_mono_us;
@@ -585,7 +605,7 @@ int intake_commit(struct intake *intake, struct ear_error *err)
         ear_fail(err, EAR_RETRY, "the log takes nothing more");
         goto done;
     }
-    if (commit(intake, NULL, err) != 0) {
+    if (commit_all(intake, err) != 0) {
         goto done;
     }
     TESTPOINT("collect.after-commit");

@@ -15,6 +15,7 @@
 #include "common/instant.h"
 #include "common/json/json.h"
 #include "common/stream/stream.h"
+#include "common/testfault.h"
 
 enum { KEY_MAX = 256, VALUE_MAX = 1024, SLOTS_MIN = 64, SLOTS_KEPT_MAX = 1 << 16 };
 
@@ -247,6 +248,9 @@ int ledger_find(struct ledger *ledger, const char *source, struct hash128 native
     int found = 0;
 
     *entry = (struct ledger_entry){.first_us = INT64_MIN};
+    if (TESTFAULT("dedupe-off")) {
+        return 0;
+    }
     if (slot->entry.known) {
         *entry = slot->entry;
         return 0;

@@ -33,6 +33,18 @@ int owner_restore(struct collector *collector, struct listening *listening, stru
     return 0;
 }
 
+static int64_t epoch_of(const struct collector *collector, const struct listening *listening)
+{
+    const char *name = listening->entry->source->name;
+
+    return stream_share_owns(collector->share, name, strlen(name));
+}
+
+bool owner_has(const struct collector *collector, const struct listening *listening)
+{
+    return listening->epoch != 0 && epoch_of(collector, listening) == listening->epoch;
+}
+
 static void let_go(struct collector *collector, struct listening *listening)
 {
     poll_end(collector, listening);
@@ -94,8 +106,7 @@ static int look_again(struct collector *collector, struct ear_error *err)
     collector->unsettled = false;
     for (size_t i = 0; i < collector->count; i++) {
         struct listening *listening = &collector->items[i];
-        const char *name = listening->entry->source->name;
-        const int64_t epoch = stream_share_owns(collector->share, name, strlen(name));
+        const int64_t epoch = epoch_of(collector, listening);
 
         if (epoch == listening->epoch) {
             continue;

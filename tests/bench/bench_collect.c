@@ -330,7 +330,7 @@ int main(int argc, char **argv)
     int port = 0;
     pid_t server = 0;
 
-    if (mkdtemp(folder) == NULL) {
+    if (mkdtemp(folder) == NULL) { /* NOLINT(concurrency-mt-unsafe): one thread */
         die("no folder");
     }
     server = start_server(&numbers, &port);

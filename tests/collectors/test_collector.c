@@ -939,8 +939,9 @@ static bool survive(const char *point, int pass, const char *action)
 static void a_death_at_any_point_loses_and_doubles_nothing(void **state)
 {
     static const char *const points[] = {"collect.before-fetch", "collect.after-fetch",
-                                         "collect.after-step", "collect.before-commit",
-                                         "collect.after-commit"};
+                                         "collect.after-step",   "collect.before-commit",
+                                         "collect.after-commit", "stream.before-commit",
+                                         "stream.after-commit"};
     (void)state;
 #ifndef EARSHOT_TEST_POINTS
     skip();
