@@ -72,6 +72,13 @@ static const struct family families[] = {
      &ages},
     {"earshot_sink_commit_duration_seconds", KIND_HISTOGRAM,
      "How long the store took to commit a batch.", &short_times},
+    {"earshot_stream_transaction_duration_seconds", KIND_HISTOGRAM,
+     "How long a transaction took to be committed on Kafka, or to fail.", &short_times},
+    {"earshot_stream_aborts_total", KIND_COUNTER, "Transactions aborted on Kafka.", NULL},
+    {"earshot_stream_recycles_total", KIND_COUNTER,
+     "Producers unmade because it was not known what became of a transaction.", NULL},
+    {"earshot_stream_queue_messages", KIND_GAUGE,
+     "Messages of the last transaction that waited to be sent when all were handed over.", NULL},
 };
 
 enum { FAMILIES = sizeof families / sizeof families[0] };

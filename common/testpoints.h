@@ -21,6 +21,22 @@
     POINT("stream.compact-copied", "the rewritten log lies beside the old one; fails")             \
     POINT("stream.compact-renamed", "the rewritten log is in place, its folder not synced")
 
+/* common/stream on Kafka: transactions, readers */
+#define TESTPOINTS_OF_KAFKA(POINT)                                                                 \
+    POINT("kafka.assigned", "a reader was given partitions, and has not begun on them")            \
+    POINT("kafka.revoked", "partitions were taken from a reader, it does not say so yet")          \
+    POINT("kafka.begun", "a transaction is begun, nothing is under way")                           \
+    POINT("kafka.produced", "its records are under way; fails")                                    \
+    POINT("kafka.flushed", "its records are written, no offsets are sent")                         \
+    POINT("kafka.offsets-sent", "its offsets are sent, or that failed")                            \
+    POINT("kafka.before-commit", "all is ready, the commit is not asked for; fails")               \
+    POINT("kafka.committed", "the commit was answered, its caller does not know")                  \
+    POINT("kafka.before-abort", "a transaction failed and is not aborted yet")                     \
+    POINT("kafka.aborted", "it is aborted, its reader has not gone back")                          \
+    POINT("kafka.in-doubt", "a commit failed, and nobody knows yet what became of it")             \
+    POINT("kafka.before-move", "a group is about to be moved without a transaction")               \
+    POINT("kafka.rewinding", "a reader knows where to go back to, and has not gone")
+
 /* common/stream on Kafka: a member of a share */
 #define TESTPOINTS_OF_SHARE(POINT)                                                                 \
     POINT("kafka.share-assigned", "partitions were given to this member, nothing is restored")     \
@@ -59,6 +75,7 @@
 #define TESTPOINTS(POINT)                                                                          \
     TESTPOINTS_OF_TESTPOINT(POINT)                                                                 \
     TESTPOINTS_OF_STREAM(POINT)                                                                    \
+    TESTPOINTS_OF_KAFKA(POINT)                                                                     \
     TESTPOINTS_OF_SHARE(POINT)                                                                     \
     TESTPOINTS_OF_COLLECT(POINT)                                                                   \
     TESTPOINTS_OF_PROCESS(POINT)                                                                   \

@@ -16,7 +16,7 @@ ROLES = ("collectors", "processors", "sinks")
 DOORS = {
     r"yajl/.*": r"common/json/",
     r"lmdb\.h": r"common/stream/local[^/]*\.[ch]",
-    r"librdkafka/.*": r"common/stream/kafka[^/]*\.[ch]",
+    r"librdkafka/.*": r"(tests/)?common/stream/(test_)?kafka[^/]*\.[ch]",
     r"libfyaml\.h": r"common/config/",
     r"microhttpd\.h": r"common/http/",
     r"libxml/.*": r"common/markup/",

@@ -219,6 +219,7 @@ static struct kafka *new_kafka(const struct stream_config *config, struct ear_er
         return NULL;
     }
     kafka->base.backend = &stream_kafka;
+    kafka->user.kafka = kafka;
     pthread_mutex_init(&kafka->trouble_lock, NULL);
     pthread_mutex_init(&kafka->tables_lock, NULL);
     pthread_mutex_init(&kafka->producer.lock, NULL);
@@ -366,4 +367,31 @@ const struct stream_backend stream_kafka = {
     .scheme = "kafka:",
     .open = kafka_open,
     .close = kafka_close,
+    .subscribe = kafka_subscribe,
+    .reader_close = kafka_reader_close,
+    .seek = kafka_seek,
+    .read = kafka_read,
+    .rewind = kafka_rewind,
+    .position = kafka_position,
+    .begin = kafka_begin,
+    .publish = kafka_publish,
+    .move = kafka_move,
+    .commit = kafka_commit,
+    .abort = kafka_abort,
+    .share_open = kafka_share_open,
+    .share_close = kafka_share_close,
+    .share_turn = kafka_share_turn,
+    .share_owns = kafka_share_owns,
+    .share_settling = kafka_share_settling,
+    .share_guard = kafka_share_guard,
+    .lookup = kafka_lookup,
+    .each_latest = kafka_each_latest,
+    .partitions = kafka_partitions,
+    .span = kafka_span,
+    .fetch = kafka_fetch,
+    .follow = kafka_follow,
+    .group_position = kafka_group_position,
+    .each_group = kafka_each_group,
+    .forget_group = kafka_forget_group,
+    .fullness = kafka_fullness,
 };

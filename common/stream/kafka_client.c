@@ -128,13 +128,13 @@ static int set_kind(struct kafka *kafka, rd_kafka_conf_t *conf, enum kafka_kind 
 }
 
 static void hear_log(const rd_kafka_t *client, int level, const char *facility, const char *text);
-static void hear_error(rd_kafka_t *client, int code, const char *reason, void *user);
+static void hear_error(rd_kafka_t *client, int code, const char *reason, void *opaque);
 
 rd_kafka_conf_t *kafka_conf(struct kafka *kafka, enum kafka_kind kind, struct ear_error *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
 
-    rd_kafka_conf_set_opaque(conf, kafka);
+    rd_kafka_conf_set_opaque(conf, &kafka->user);
     rd_kafka_conf_set_log_cb(conf, hear_log);
     rd_kafka_conf_set_error_cb(conf, hear_error);
     if (set_kind(kafka, conf, kind, err) != 0) {
@@ -251,7 +251,8 @@ static enum log_level level_of(int level)
  */
 static void hear_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
 {
-    struct kafka *kafka = client == NULL ? NULL : rd_kafka_opaque(client);
+    const struct kafka_user *user = client == NULL ? NULL : rd_kafka_opaque(client);
+    struct kafka *kafka = user == NULL ? NULL : user->kafka;
     const char *from = strncmp(text, "[thrd:", 6) == 0 ? strstr(text, "]: ") : NULL;
     const char *said = from == NULL ? text : from + 3;
 
@@ -269,9 +270,9 @@ static void hear_log(const rd_kafka_t *client, int level, const char *facility, 
     }
 }
 
-static void hear_error(rd_kafka_t *client, int code, const char *reason, void *user)
+static void hear_error(rd_kafka_t *client, int code, const char *reason, void *opaque)
 {
-    struct kafka *kafka = user;
+    struct kafka *kafka = ((const struct kafka_user *)opaque)->kafka;
 
     (void)client;
     if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION) {
@@ -378,6 +379,23 @@ int kafka_offsets(struct kafka *kafka, rd_kafka_topic_partition_list_t *list, in
         return kafka_fail(kafka, code, "where partitions begin and end", err);
     }
     return 0;
+}
+
+int kafka_span_of(struct kafka *kafka, const struct kafka_topic *topic, int partition,
+                  struct stream_span *out, struct ear_error *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *place =
+        rd_kafka_topic_partition_list_add(list, topic->full, partition);
+    int result = kafka_offsets(kafka, list, RD_KAFKA_OFFSET_BEGINNING, err);
+
+    out->earliest = place->offset;
+    if (result == 0) {
+        result = kafka_offsets(kafka, list, RD_KAFKA_OFFSET_END, err);
+        out->end = place->offset;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return result;
 }
 
 struct stream_message kafka_message(const struct kafka_topic *topic,

@@ -33,6 +33,7 @@ enum {
     KAFKA_REACH_MS = 10000,   /* how long the cluster may take to answer when it is opened */
     KAFKA_ANSWER_MS = 10000,  /* how long an answer to a question is awaited */
     KAFKA_RETRY_MS = 120000,  /* how long a call that may be repeated is */
+    KAFKA_HELD = 1000,        /* messages that a lane takes from its queue at once */
     KAFKA_HEADERS_MAX = 4096, /* bytes of headers of a message, at most */
 };
 
@@ -56,15 +57,24 @@ struct kafka_setting {
 
 struct kafka_producer {
     pthread_mutex_t lock;
-    rd_kafka_t *client; /* NULL: to be made */
-    atomic_bool doubt;  /* a request timed out: recycle before the next transaction */
-    int64_t begun_mono_us;
+    rd_kafka_t *client;       /* NULL: to be made */
+    atomic_bool doubt;        /* a request timed out: recycle before the next transaction */
+    int64_t begun_us;         /* mono: the transaction at work */
+    int64_t timeout_us;       /* transaction.timeout.ms */
+    int64_t answer_us;        /* socket.timeout.ms */
+    int64_t delivery_us;      /* message.timeout.ms */
     size_t delivered, failed; /* reports of the transaction at work */
     rd_kafka_resp_err_t failure;
 };
 
 struct kafka_tables;
 struct kafka_share;
+
+/* What a client's callbacks are given (its opaque): whose it is. */
+struct kafka_user {
+    struct kafka *kafka;
+    void *owner; /* a reader or share; NULL: the stream itself */
+};
 
 struct kafka {
     struct stream base;
@@ -81,6 +91,7 @@ struct kafka {
     struct kafka_topic *topics; /* [topic_count] */
     size_t topic_count;
     struct metrics *metrics; /* borrowed; may be NULL */
+    struct kafka_user user;  /* of clients that are the stream's */
     rd_kafka_t *client;
     pthread_mutex_t trouble_lock;
     char trouble[256];           /* what a client logged last, for messages; under trouble_lock */
@@ -122,7 +133,8 @@ enum kafka_kind {
 };
 
 /* A configuration with everything that reliability.md asks of its kind, then what is passed
- * through. NULL with err. The caller's until kafka_make. */
+ * through. NULL with err. The caller's until kafka_make. Its opaque is &kafka->user; whoever sets
+ * callbacks sets a struct kafka_user of its own. */
 rd_kafka_conf_t *kafka_conf(struct kafka *kafka, enum kafka_kind kind, struct ear_error *err);
 EAR_MUST_CHECK
 int kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct ear_error *err);
@@ -152,6 +164,11 @@ EAR_MUST_CHECK
 int kafka_offsets(struct kafka *kafka, rd_kafka_topic_partition_list_t *list, int64_t which,
                   struct ear_error *err);
 
+/* The same for one partition: what it holds, what is committed of it. */
+EAR_MUST_CHECK
+int kafka_span_of(struct kafka *kafka, const struct kafka_topic *topic, int partition,
+                  struct stream_span *out, struct ear_error *err);
+
 /* A list of all partitions of a topic; NULL: out of memory. */
 rd_kafka_topic_partition_list_t *kafka_all_partitions(const struct kafka_topic *topic);
 
@@ -170,34 +187,55 @@ int kafka_open_topics(struct kafka *kafka, struct ear_error *err);
 struct kafka_lane {
     struct kafka_topic *topic;
     int partition;
-    int64_t next;            /* what is given out next; markers that were passed are counted */
-    bool touched;            /* given out and not moved */
-    rd_kafka_queue_t *queue; /* this partition's own */
+    int64_t next;              /* what is given out next; markers that were passed are counted */
+    int64_t end;               /* where what is committed ended when it was asked last */
+    bool touched;              /* given out and not moved */
+    rd_kafka_queue_t *queue;   /* this partition's own */
+    rd_kafka_message_t **held; /* [KAFKA_HELD]: taken from the queue, not given out yet */
+    size_t held_first, held_count;
 };
 
 struct kafka_reader {
     struct stream_reader base;
     struct kafka *kafka;
+    struct kafka_user user;
     char *group; /* without prefix; NULL: follows without one */
     struct stream_start start;
     rd_kafka_t *client;
-    rd_kafka_queue_t *events;                /* the client's main queue */
-    int wake;                                /* eventfd: something came into a queue */
-    rd_kafka_topic_partition_list_t *topics; /* subscribed to; NULL: alone */
-    rd_kafka_topic_partition_list_t *given;  /* assigned by the group, not begun yet */
-    struct kafka_lane *lanes;                /* [lane_count]: what it reads now */
+    rd_kafka_queue_t *events;               /* the client's main queue */
+    int wake;                               /* eventfd: something came into a queue */
+    rd_kafka_topic_partition_list_t *given; /* assigned by the group, not begun yet */
+    struct kafka_lane *lanes;               /* [lane_count]: what it reads now */
     size_t lane_count, first;
-    bool assigned;            /* had an assignment, possibly empty */
+    bool assigned;            /* has begun an assignment, which may be empty */
     bool fenced;              /* lost partitions since the last read */
-    int64_t generation;       /* counts assignments */
-    rd_kafka_message_t **raw; /* [RAW_MAX], between librdkafka and a batch */
-    struct ear_error trouble; /* met in a callback */
+    int64_t generation;       /* counts assignments: what was read in another is void */
+    struct ear_error trouble; /* reading cannot go on: until a seek, rewind or assignment */
 };
 
 /* Reads a topic's partitions from given offsets, without a group; takes nothing of `list`. */
 EAR_MUST_CHECK
 int kafka_reader_alone(struct kafka_reader **out, struct kafka *kafka,
                        const rd_kafka_topic_partition_list_t *list, struct ear_error *err);
+
+/* Where the group or its owner's database says that each of `list` begins; numbers, checked against
+ * what the log keeps. 1: done; 0: not known yet (a transaction is pending): ask again; -1: err. */
+EAR_MUST_CHECK
+int kafka_place(struct kafka_reader *reader, rd_kafka_topic_partition_list_t *list,
+                struct ear_error *err);
+/* Begins to read `list` at its offsets, in place of what was read before. */
+EAR_MUST_CHECK
+int kafka_start_lanes(struct kafka_reader *reader, const rd_kafka_topic_partition_list_t *list,
+                      struct ear_error *err);
+void kafka_drop_lanes(struct kafka_reader *reader);
+struct kafka_lane *kafka_find_lane(const struct kafka_reader *reader,
+                                   const struct kafka_topic *topic, int partition);
+/* Says what is wrong with where a reader stands, and notes that it cannot go on. */
+int kafka_fail_position(struct kafka_reader *reader, const struct kafka_topic *topic, int partition,
+                        int64_t position, struct ear_error *err);
+/* The callback of group members; the opaque's owner is a reader. */
+void kafka_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code,
+                     rd_kafka_topic_partition_list_t *list, void *user);
 
 int kafka_subscribe(struct stream_reader **out, struct stream *stream, const char *group,
                     const char *const topics[], size_t topic_count,
@@ -232,7 +270,34 @@ int kafka_move(struct stream_transaction *transaction, struct stream_reader *rea
 void kafka_transaction_tie(struct stream_transaction *transaction, struct kafka_share *share);
 int kafka_commit(struct stream_transaction *transaction, struct ear_error *err);
 void kafka_abort(struct stream_transaction *transaction);
+
+/* What a step of a transaction came to. */
+enum kafka_verdict {
+    KAFKA_DONE,
+    KAFKA_SPOILT, /* abort */
+    KAFKA_AGAIN,  /* the same call once more */
+    KAFKA_LOST,   /* the producer is of no use any more */
+};
+
+struct kafka_step {
+    rd_kafka_error_t *(*call)(rd_kafka_t *client, void *user);
+    void *user;
+    const char *doing;
+    bool doubtful; /* an error or a delay of it makes the producer be recycled */
+};
+
+/* All under the producer's lock. A producer that may begin a transaction; -1: there is none. */
+EAR_MUST_CHECK
+int kafka_producer_ready(struct kafka *kafka, struct ear_error *err);
+void kafka_producer_recycle(struct kafka *kafka);
 void kafka_producer_close(struct kafka *kafka);
+/* Judges one call's error, destroys it and fills err; repeats a step while it may be repeated. */
+enum kafka_verdict kafka_judge(struct kafka *kafka, rd_kafka_error_t *error, const char *doing,
+                               struct ear_error *err);
+enum kafka_verdict kafka_insist(struct kafka *kafka, const struct kafka_step *step,
+                                struct ear_error *err);
+/* Waits for every report; -1: some are still out though their time is over. */
+int kafka_flush(struct kafka *kafka);
 
 /* --- kafka_share.c: sharing keys out, exactly as reliability.md says --- */
 

@@ -134,7 +134,7 @@ static void take_assignment(struct kafka_share *share, rd_kafka_topic_partition_
     TESTPOINT("kafka.share-assigned");
 }
 
-/* A client's opaque pointer is the stream's, which logs want. */
+/* By its client: the opaque pointer is the stream's. */
 static struct kafka_share *share_of(const struct kafka *kafka, const rd_kafka_t *client)
 {
     struct kafka_share *share;
@@ -150,7 +150,7 @@ static struct kafka_share *share_of(const struct kafka *kafka, const rd_kafka_t 
 static void rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code,
                       rd_kafka_topic_partition_list_t *list, void *user)
 {
-    struct kafka_share *share = share_of(user, client);
+    struct kafka_share *share = share_of(((const struct kafka_user *)user)->kafka, client);
 
     if (share == NULL) { /* never: it is enlisted from before it joins until it has left */
         rd_kafka_assign(client, NULL);

@@ -33,7 +33,25 @@ static void remove_local(const char *folder)
     }
 }
 
-const struct backend local_backend = {"local", make_local, remove_local};
+const struct backend local_backend = {.name = "local",
+                                      .make_log = make_local,
+                                      .remove_log = remove_local,
+                                      .lag_us = 3600LL * SECOND_US,
+                                      .retention_us = 60LL * SECOND_US};
+
+struct test_times test_times;
+
+static void set_times(const struct backend *backend)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    test_times =
+        (struct test_times){1763800000LL * SECOND_US, backend->lag_us, backend->retention_us};
+    if (backend->real_time) {
+        test_times.now_us = (int64_t)now.tv_sec * SECOND_US;
+    }
+}
 
 /* --- a log for a test --- */
 
@@ -43,6 +61,7 @@ struct fixture *fixture_new(const struct backend *backend)
 
     assert_non_null(fixture);
     fixture->backend = backend;
+    set_times(backend);
     assert_int_equal(backend->make_log(fixture->url, sizeof fixture->url, fixture->folder,
                                        sizeof fixture->folder),
                      0);
@@ -69,7 +88,9 @@ void fixture_configure(struct fixture *fixture)
                                              .size_bytes = 64 * 1024 * 1024,
                                              .compact_lag_us = LAG_US,
                                              .topics = fixture->topics,
-                                             .topic_count = 5};
+                                             .topic_count = 5,
+                                             .options = fixture->backend->options,
+                                             .option_count = fixture->backend->option_count};
 }
 
 void fixture_free(struct fixture *fixture)
@@ -112,6 +133,28 @@ void publish_at(struct stream *stream, const char *topic, const char *key, const
 void publish(struct stream *stream, const char *topic, const char *key, const char *value)
 {
     publish_at(stream, topic, key, value, NOW_US);
+}
+
+void publish_many(struct fixture *f, const char *topic, int count, const char *value)
+{
+    struct stream_transaction *transaction = NULL;
+    struct ear_error err = {0};
+
+    for (int i = 0; i < count; i++) {
+        char key[16];
+
+        snprintf(key, sizeof key, "k%d", i);
+        if (!f->backend->real_time) {
+            publish(f->stream, topic, key, value);
+        } else if ((transaction == NULL && stream_begin(&transaction, f->stream, &err) != 0) ||
+                   stream_publish(transaction, topic, key, strlen(key), value,
+                                  value == NULL ? 0 : strlen(value), NOW_US, &err) != 0) {
+            fail_msg("%s", err.message);
+        }
+    }
+    if (transaction != NULL && stream_commit(transaction, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
 }
 
 struct stream_reader *subscribe(struct stream *stream, const char *group, const char *topic)
@@ -182,6 +225,18 @@ size_t count_messages(struct stream *stream, const char *topic)
     count = read_all(reader, NULL, NULL);
     stream_reader_close(reader);
     return count;
+}
+
+void assert_count(struct fixture *f, const char *topic, size_t expected)
+{
+    int64_t until_us = mono_us() + 30LL * SECOND_US;
+
+    while (f->backend->real_time && count_messages(f->stream, topic) != expected &&
+           mono_us() < until_us) {
+        keep_house(f->stream, NOW_US);
+        usleep(100 * 1000);
+    }
+    assert_int_equal(count_messages(f->stream, topic), expected);
 }
 
 void assert_latest(struct stream *stream, const char *topic, const char *key, const char *value)

@@ -12,6 +12,15 @@
 
 static char long_text[STREAM_MESSAGE_MAX + 2];
 
+/* Where a back end differs by design, another test holds to what it promises instead. */
+static void differs(bool differs, const char *instead)
+{
+    if (differs) {
+        print_message("[ INSTEAD  ] %s\n", instead);
+        skip();
+    }
+}
+
 /* --- order and positions --- */
 
 struct order {
@@ -40,14 +49,10 @@ static void messages_of_a_key_come_in_order(void **state)
     struct stream_reader *reader = subscribe(f->stream, "g", "log");
 
     for (int number = 1; number <= 10; number++) {
-        for (int key = 0; key < 32; key++) {
-            char name[16];
-            char value[16];
+        char value[16];
 
-            snprintf(name, sizeof name, "k%d", key);
-            snprintf(value, sizeof value, "%d", number);
-            publish(f->stream, "log", name, value);
-        }
+        snprintf(value, sizeof value, "%d", number);
+        publish_many(f, "log", 32, value);
     }
     assert_int_equal(read_all(reader, see_order, &order), 320);
     stream_reader_close(reader);
@@ -67,14 +72,25 @@ static int64_t sum_of_positions(struct stream *stream, const char *group, const 
     return sum;
 }
 
-static void publish_many(struct stream *stream, const char *topic, int count, const char *value)
+/* Where all partitions end; on Kafka the ends of transactions have offsets too. */
+static int64_t sum_of_ends(struct stream *stream, const char *topic)
 {
-    for (int i = 0; i < count; i++) {
-        char key[16];
+    struct ear_error err = {0};
+    int64_t sum = 0;
 
-        snprintf(key, sizeof key, "k%d", i);
-        publish(stream, topic, key, value);
+    for (int partition = 0; partition < PARTITIONS; partition++) {
+        struct stream_span span = {0};
+
+        assert_int_equal(stream_span(stream, topic, partition, &span, &err), 0);
+        sum += span.end;
     }
+    return sum;
+}
+
+/* What the positions of a group that was never moved add up to. */
+static int64_t sum_unmoved(const struct fixture *f)
+{
+    return f->backend->forgets_unmoved ? -PARTITIONS : 0;
 }
 
 static void position_moves_only_with_its_messages(void **state)
@@ -84,9 +100,9 @@ static void position_moves_only_with_its_messages(void **state)
     struct stream_transaction *transaction = NULL;
     struct ear_error err = {0};
 
-    publish_many(f->stream, "log", 20, "v");
+    publish_many(f, "log", 20, "v");
     assert_int_equal(read_all(reader, NULL, NULL), 20);
-    assert_int_equal(sum_of_positions(f->stream, "g", "log"), 0);
+    assert_int_equal(sum_of_positions(f->stream, "g", "log"), sum_unmoved(f));
 
     assert_int_equal(stream_begin(&transaction, f->stream, &err), 0);
     assert_int_equal(stream_publish(transaction, "table", "a", 1, "1", 1, NOW_US, &err), 0);
@@ -94,7 +110,7 @@ static void position_moves_only_with_its_messages(void **state)
     assert_latest(f->stream, "table", "a", NULL);
     assert_int_equal(stream_commit(transaction, &err), 0);
     assert_latest(f->stream, "table", "a", "1");
-    assert_int_equal(sum_of_positions(f->stream, "g", "log"), 20);
+    assert_int_equal(sum_of_positions(f->stream, "g", "log"), sum_of_ends(f->stream, "log"));
     stream_reader_close(reader);
 
     fixture_reopen(f);
@@ -112,7 +128,7 @@ static void an_aborted_transaction_leaves_nothing(void **state)
     struct stream_transaction *transaction = NULL;
     struct ear_error err = {0};
 
-    publish_many(f->stream, "log", 5, "v");
+    publish_many(f, "log", 5, "v");
     assert_int_equal(read_all(reader, NULL, NULL), 5);
     assert_int_equal(stream_begin(&transaction, f->stream, &err), 0);
     assert_int_equal(stream_publish(transaction, "table", "a", 1, "1", 1, NOW_US, &err), 0);
@@ -120,7 +136,7 @@ static void an_aborted_transaction_leaves_nothing(void **state)
     stream_abort(transaction);
     stream_abort(NULL);
     assert_latest(f->stream, "table", "a", NULL);
-    assert_int_equal(sum_of_positions(f->stream, "g", "log"), 0);
+    assert_int_equal(sum_of_positions(f->stream, "g", "log"), sum_unmoved(f));
 
     assert_int_equal(read_all(reader, NULL, NULL), 0);
     assert_int_equal(stream_rewind(reader, &err), 0);
@@ -134,11 +150,11 @@ static void two_groups_read_each_for_itself(void **state)
     struct stream_reader *one = subscribe(f->stream, "one", "log");
     struct stream_reader *two;
 
-    publish_many(f->stream, "log", 7, "v");
+    publish_many(f, "log", 7, "v");
     assert_int_equal(read_and_move(f->stream, one), 7);
     two = subscribe(f->stream, "two", "log"); /* its first start: from the earliest */
     assert_int_equal(read_and_move(f->stream, two), 7);
-    publish_many(f->stream, "log", 2, "v");
+    publish_many(f, "log", 2, "v");
     assert_int_equal(read_and_move(f->stream, two), 2);
     assert_int_equal(read_and_move(f->stream, one), 2);
     stream_reader_close(one);
@@ -148,12 +164,15 @@ static void two_groups_read_each_for_itself(void **state)
 static void a_group_that_another_reader_moved_is_fenced(void **state)
 {
     struct fixture *f = *state;
-    struct stream_reader *one = subscribe(f->stream, "g", "log");
-    struct stream_reader *two = subscribe(f->stream, "g", "log");
+    struct stream_reader *one;
+    struct stream_reader *two;
     struct stream_transaction *transaction = NULL;
     struct ear_error err = {0};
 
-    publish_many(f->stream, "log", 9, "v");
+    differs(f->backend->shares_out, "test_kafka.c: a_reader_that_lost_its_partitions_is_fenced");
+    one = subscribe(f->stream, "g", "log");
+    two = subscribe(f->stream, "g", "log");
+    publish_many(f, "log", 9, "v");
     assert_int_equal(read_all(one, NULL, NULL), 9);
     assert_int_equal(read_and_move(f->stream, two), 9);
 
@@ -165,7 +184,7 @@ static void a_group_that_another_reader_moved_is_fenced(void **state)
     assert_latest(f->stream, "table", "a", NULL);
 
     assert_int_equal(stream_rewind(one, &err), 0);
-    publish_many(f->stream, "log", 3, "v");
+    publish_many(f, "log", 3, "v");
     assert_int_equal(read_and_move(f->stream, one), 3);
     stream_reader_close(one);
     stream_reader_close(two);
@@ -178,8 +197,8 @@ static void a_topic_that_is_new_to_a_group_starts_at_the_earliest(void **state)
     struct stream_reader *reader = subscribe(f->stream, "g", "log");
     struct ear_error err = {0};
 
-    publish_many(f->stream, "log", 6, "v");
-    publish_many(f->stream, "table", 4, "v");
+    publish_many(f, "log", 6, "v");
+    publish_many(f, "table", 4, "v");
     assert_int_equal(read_and_move(f->stream, reader), 6);
     stream_reader_close(reader);
     assert_int_equal(stream_subscribe(&reader, f->stream, "g", both, 2, NULL, &err), 0);
@@ -243,7 +262,7 @@ static void a_database_may_say_where_to_begin(void **state)
     struct stream_reader *reader = subscribe(f->stream, "g", "log");
     struct ear_error err = {0};
 
-    publish_many(f->stream, "log", 40, "v");
+    publish_many(f, "log", 40, "v");
     assert_int_equal(read_and_move(f->stream, reader), 40);
     stream_reader_close(reader);
     for (int partition = 0; partition < PARTITIONS; partition++) {
@@ -290,7 +309,7 @@ static void a_lone_member_owns_every_key_and_what_is_under_it(void **state)
     struct stream_transaction *transaction = NULL;
     struct ear_error err = {0};
 
-    publish_many(f->stream, "table", 20, "before");
+    publish_many(f, "table", 20, "before");
     publish(f->stream, "seen", "k3/one", "before");
     assert_int_equal(stream_share_open(&share, f->stream, "c", tables, 2, &err), 0);
     assert_int_equal(stream_share_owns(share, "k3", 2), 0);
@@ -360,7 +379,7 @@ static void a_batch_keeps_its_limits(void **state)
     struct ear_error err = {0};
     size_t count = 0;
 
-    publish_many(f->stream, "log", 40, "0123456789");
+    publish_many(f, "log", 40, "0123456789");
     assert_int_equal(stream_read(reader, &batch, 7, 1 << 20, 0, &err), 0);
     assert_int_equal(batch.count, 7);
     count += batch.count;
@@ -386,7 +405,7 @@ static void messages_come_fairly_from_all_partitions(void **state)
     struct ear_error err = {0};
     int seen[PARTITIONS] = {0};
 
-    publish_many(f->stream, "log", 400, "v");
+    publish_many(f, "log", 400, "v");
     assert_int_equal(stream_read(reader, &batch, 40, 1 << 20, 0, &err), 0);
     assert_int_equal(batch.count, 40);
     for (size_t i = 0; i < batch.count; i++) {
@@ -497,7 +516,7 @@ static void threads_share_a_stream(void **state)
     pthread_t threads[2];
 
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, publish_hundred, f->stream), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, publish_hundred, f), 0);
     }
     while (count < 200) {
         count += read_and_move(f->stream, reader);
@@ -549,14 +568,14 @@ static void the_latest_of_each_key_is_told_once(void **state)
 
     assert_non_null(table);
     assert_int_equal(visit_all(f->stream, "table", table), 0);
-    publish_many(f->stream, "table", 300, "old");
-    publish_many(f->stream, "table", 100, "mid");
+    publish_many(f, "table", 300, "old");
+    publish_many(f, "table", 100, "mid");
     assert_int_equal(visit_all(f->stream, "table", table), 300);
     assert_string_equal(table->values[99], "mid");
     assert_string_equal(table->values[100], "old");
     keep_house(f->stream, NOW_US + LAG_US);
     assert_int_equal(visit_all(f->stream, "table", table), 300);
-    publish_many(f->stream, "table", 50, "new"); /* some keys are indexed, some are not yet */
+    publish_many(f, "table", 50, "new"); /* some keys are indexed, some are not yet */
     publish(f->stream, "table", "k0", NULL);
     publish(f->stream, "table", "k200", NULL);
     publish(f->stream, "table", "k400", "v");
@@ -605,16 +624,18 @@ static void superseded_messages_go_when_read_and_old_enough(void **state)
     struct stream_reader *one = subscribe(f->stream, "one", "table");
     struct stream_reader *two = subscribe(f->stream, "two", "table");
 
-    publish_many(f->stream, "table", 100, "old");
-    publish_many(f->stream, "table", 100, "new");
+    publish_many(f, "table", 100, "old");
+    publish_many(f, "table", 100, "new");
     read_and_move(f->stream, one);
+    if (!f->backend->real_time) {
+        keep_house(f->stream, NOW_US + LAG_US);
+        assert_int_equal(count_messages(f->stream, "table"), 200); /* two has not read them */
+        assert_int_equal(read_and_move(f->stream, two), 200);
+        keep_house(f->stream, NOW_US + LAG_US - 1);
+        assert_int_equal(count_messages(f->stream, "table"), 200); /* not old enough */
+    }
     keep_house(f->stream, NOW_US + LAG_US);
-    assert_int_equal(count_messages(f->stream, "table"), 200); /* two has not read them */
-    assert_int_equal(read_and_move(f->stream, two), 200);
-    keep_house(f->stream, NOW_US + LAG_US - 1);
-    assert_int_equal(count_messages(f->stream, "table"), 200); /* not old enough */
-    keep_house(f->stream, NOW_US + LAG_US);
-    assert_int_equal(count_messages(f->stream, "table"), 100);
+    assert_count(f, "table", 100);
     assert_latest(f->stream, "table", "k7", "new");
     stream_reader_close(one);
     stream_reader_close(two);
@@ -627,17 +648,19 @@ static void tombstones_go_when_read_and_old_enough(void **state)
     struct table *table = calloc(1, sizeof *table);
 
     assert_non_null(table);
-    publish_many(f->stream, "table", 50, "old");
+    publish_many(f, "table", 50, "old");
     keep_house(f->stream, NOW_US + LAG_US);
-    publish_many(f->stream, "table", 20, NULL);
+    publish_many(f, "table", 20, NULL);
     publish(f->stream, "table", "never", NULL);
-    publish_many(f->stream, "table", 10, "back");
+    publish_many(f, "table", 10, "back");
     assert_int_equal(visit_all(f->stream, "table", table), 40);
     keep_house(f->stream, NOW_US + LAG_US);
-    assert_int_equal(count_messages(f->stream, "table"), 81);
-    assert_int_equal(read_and_move(f->stream, reader), 81);
-    keep_house(f->stream, NOW_US + LAG_US);
-    assert_int_equal(count_messages(f->stream, "table"), 40);
+    if (!f->backend->real_time) {
+        assert_int_equal(count_messages(f->stream, "table"), 81);
+        assert_int_equal(read_and_move(f->stream, reader), 81);
+        keep_house(f->stream, NOW_US + LAG_US);
+    }
+    assert_count(f, "table", 40);
     assert_int_equal(visit_all(f->stream, "table", table), 40);
     assert_latest(f->stream, "table", "k9", "back");
     assert_latest(f->stream, "table", "k10", NULL);
@@ -652,14 +675,16 @@ static void compacting_at_once_asks_no_group(void **state)
     struct stream_reader *reader = subscribe(f->stream, "one", "table");
     struct ear_error err = {0};
 
-    publish_many(f->stream, "table", 100, "old");
-    publish_many(f->stream, "table", 30, NULL);
-    publish_many(f->stream, "table", 10, "new");
+    publish_many(f, "table", 100, "old");
+    publish_many(f, "table", 30, NULL);
+    publish_many(f, "table", 10, "new");
     assert_int_equal(stream_compact(f->stream, false, NULL, &err), 0);
-    /* 70 old, 10 new; of 30 tombstones 10 are superseded, 20 have still to be read */
-    assert_int_equal(read_and_move(f->stream, reader), 100);
-    assert_int_equal(stream_compact(f->stream, false, NULL, &err), 0);
-    assert_int_equal(count_messages(f->stream, "table"), 80);
+    if (!f->backend->real_time) {
+        /* 70 old, 10 new; of 30 tombstones 10 are superseded, 20 have still to be read */
+        assert_int_equal(read_and_move(f->stream, reader), 100);
+        assert_int_equal(stream_compact(f->stream, false, NULL, &err), 0);
+    }
+    assert_count(f, "table", 80);
     assert_latest(f->stream, "table", "k3", "new");
     assert_latest(f->stream, "table", "k29", NULL);
     assert_latest(f->stream, "table", "k30", "old");
@@ -671,23 +696,33 @@ static void what_all_have_read_goes_by_age(void **state)
     struct fixture *f = *state;
     struct stream_reader *reader = subscribe(f->stream, "one", "aged");
 
-    publish_many(f->stream, "aged", 40, "old");
+    publish_many(f, "aged", 40, "old");
+    publish_many(f, "log", 10, "v");
     assert_int_equal(read_and_move(f->stream, reader), 40);
-    for (int i = 0; i < 10; i++) {
-        publish_at(f->stream, "aged", "late", "new", NOW_US + RETENTION_US);
+    if (!f->backend->real_time) {
+        for (int i = 0; i < 10; i++) {
+            publish_at(f->stream, "aged", "late", "new", NOW_US + RETENTION_US);
+        }
+        keep_house(f->stream, NOW_US + RETENTION_US - 1);
+        assert_int_equal(count_messages(f->stream, "aged"), 50);
+        keep_house(f->stream, NOW_US + RETENTION_US);
+        assert_int_equal(count_messages(f->stream, "aged"), 10);
+        keep_house(f->stream, NOW_US + 10 * RETENTION_US);
+        assert_int_equal(count_messages(f->stream, "aged"), 10); /* unread, however old */
+        assert_int_equal(read_and_move(f->stream, reader), 10);
     }
-    publish_many(f->stream, "log", 10, "v");
-    keep_house(f->stream, NOW_US + RETENTION_US - 1);
-    assert_int_equal(count_messages(f->stream, "aged"), 50);
-    keep_house(f->stream, NOW_US + RETENTION_US);
-    assert_int_equal(count_messages(f->stream, "aged"), 10);
     keep_house(f->stream, NOW_US + 10 * RETENTION_US);
-    assert_int_equal(count_messages(f->stream, "aged"), 10); /* unread, however old */
-    assert_int_equal(count_messages(f->stream, "log"), 10);  /* kept for ever */
-    assert_int_equal(read_and_move(f->stream, reader), 10);
-    keep_house(f->stream, NOW_US + 10 * RETENTION_US);
-    assert_int_equal(count_messages(f->stream, "aged"), 0);
+    assert_count(f, "aged", 0);
+    assert_int_equal(count_messages(f->stream, "log"), 10); /* kept for ever */
     stream_reader_close(reader);
+}
+
+/* Where the log goes by its own clock, what is to be old is published as of then. */
+static void begin_in_the_past(const struct fixture *f, int64_t ago_us)
+{
+    if (f->backend->real_time) {
+        test_times.now_us -= ago_us;
+    }
 }
 
 static void what_no_group_reads_goes_by_age_alone(void **state)
@@ -696,13 +731,14 @@ static void what_no_group_reads_goes_by_age_alone(void **state)
     struct table *table = calloc(1, sizeof *table);
 
     assert_non_null(table);
-    publish_many(f->stream, "aged", 40, "v");
-    publish_many(f->stream, "posts", 100, "old");
+    begin_in_the_past(f, 20 * RETENTION_US);
+    publish_many(f, "aged", 40, "v");
+    publish_many(f, "posts", 100, "old");
     keep_house(f->stream, NOW_US + LAG_US / 100);
     publish_at(f->stream, "posts", "k5", "new", NOW_US + 20 * RETENTION_US);
     keep_house(f->stream, NOW_US + 20 * RETENTION_US);
-    assert_int_equal(count_messages(f->stream, "aged"), 0);
-    assert_int_equal(count_messages(f->stream, "posts"), 1);
+    assert_count(f, "aged", 0);
+    assert_count(f, "posts", 1);
     assert_int_equal(visit_all(f->stream, "posts", table), 1);
     assert_latest(f->stream, "posts", "k5", "new");
     assert_latest(f->stream, "posts", "k6", NULL);
@@ -716,49 +752,65 @@ static void offsets_never_come_again(void **state)
     struct stream_span after = {0};
     struct ear_error err = {0};
 
-    publish_many(f->stream, "aged", 40, "v");
+    begin_in_the_past(f, 2 * RETENTION_US);
+    publish_many(f, "aged", 40, "v");
     for (int partition = 0; partition < PARTITIONS; partition++) {
         assert_int_equal(stream_span(f->stream, "aged", partition, &before[partition], &err), 0);
-        assert_true(before[partition].end > before[partition].earliest);
+        assert_true(before[partition].end > 0);
     }
     keep_house(f->stream, NOW_US + RETENTION_US);
+    assert_count(f, "aged", 0);
     fixture_reopen(f);
     for (int partition = 0; partition < PARTITIONS; partition++) {
         assert_int_equal(stream_span(f->stream, "aged", partition, &after, &err), 0);
         assert_int_equal(after.end, before[partition].end);
         assert_int_equal(after.earliest, after.end);
     }
-    publish_many(f->stream, "aged", 40, "v");
+    begin_in_the_past(f, -2 * RETENTION_US);
+    publish_many(f, "aged", 40, "v");
     for (int partition = 0; partition < PARTITIONS; partition++) {
         assert_int_equal(stream_span(f->stream, "aged", partition, &after, &err), 0);
         assert_int_equal(after.earliest, before[partition].end);
     }
 }
 
+static int64_t begin_at_three(void *user, const char *topic, int partition, struct ear_error *err)
+{
+    (void)user;
+    (void)topic;
+    (void)partition;
+    (void)err;
+    return 3;
+}
+
 static void what_went_unread_is_an_error_never_a_jump(void **state)
 {
     struct fixture *f = *state;
+    const struct stream_start start = {begin_at_three, NULL};
+    const char *topic = "aged";
     struct stream_reader *reader = subscribe(f->stream, "one", "aged");
     struct stream_batch batch = {0};
     struct stream_span span = {0};
     struct ear_error err = {0};
+    char earliest[32];
 
-    for (int i = 0; i < 20; i++) {
-        publish(f->stream, "aged", "a", "v");
+    publish_many(f, "aged", 40, "v");
+    assert_int_equal(read_and_move(f->stream, reader), 40);
+    assert_int_equal(stream_span(f->stream, "aged", 0, &span, &err), 0);
+    snprintf(earliest, sizeof earliest, " %lld ", (long long)span.end);
+    if (f->backend->real_time) { /* what is fetched ahead would still come: a new reader */
+        stream_reader_close(reader);
+        assert_count(f, "aged", 0);
+        assert_int_equal(stream_subscribe(&reader, f->stream, "one", &topic, 1, &start, &err), 0);
+    } else {
+        assert_int_equal(stream_seek(reader, "aged", 0, 3, &err), 0);
+        keep_house(f->stream, NOW_US + RETENTION_US);
+        publish_many(f, "aged", 40, "v");
     }
-    assert_int_equal(read_and_move(f->stream, reader), 20);
-    for (int partition = 0; partition < PARTITIONS; partition++) {
-        assert_int_equal(stream_span(f->stream, "aged", partition, &span, &err), 0);
-        if (span.end > 0) {
-            assert_int_equal(stream_seek(reader, "aged", partition, 3, &err), 0);
-        }
-    }
-    keep_house(f->stream, NOW_US + RETENTION_US);
-    publish(f->stream, "aged", "a", "v");
     assert_int_equal(stream_read(reader, &batch, 10, 1000, 0, &err), -1);
     assert_int_equal(err.kind, EAR_CONFIG);
     assert_non_null(strstr(err.message, "/3,"));
-    assert_non_null(strstr(err.message, " 20 "));
+    assert_non_null(strstr(err.message, earliest));
     stream_batch_clear(&batch);
     stream_reader_close(reader);
 }
@@ -773,7 +825,7 @@ static bool see_group(void *user, const char *group, const char *topic, int part
     assert_string_equal(group, "old");
     assert_string_equal(topic, "aged");
     assert_in_range(partition, 0, PARTITIONS - 1);
-    *sum += position + 1;
+    *sum += position;
     return true;
 }
 
@@ -784,19 +836,22 @@ static void a_group_holds_its_messages_until_it_is_forgotten(void **state)
     struct ear_error err = {0};
     int64_t sum = 0;
 
-    publish_many(f->stream, "aged", 10, "v");
-    assert_int_equal(read_and_move(f->stream, reader), 10);
-    publish_many(f->stream, "aged", 20, "v");
+    publish_many(f, "aged", 40, "v");
+    assert_int_equal(read_and_move(f->stream, reader), 40);
+    publish_many(f, "aged", 20, "v");
     stream_reader_close(reader);
     assert_int_equal(stream_each_group(f->stream, see_group, &sum, &err), 0);
-    assert_int_equal(sum, 10 + PARTITIONS);
-    keep_house(f->stream, NOW_US + RETENTION_US);
-    assert_int_equal(count_messages(f->stream, "aged"), 20);
+    assert_int_equal(sum, sum_of_positions(f->stream, "old", "aged"));
+    assert_true(sum >= 40);
+    if (!f->backend->real_time) {
+        keep_house(f->stream, NOW_US + RETENTION_US);
+        assert_int_equal(count_messages(f->stream, "aged"), 20);
+    }
     assert_int_equal(stream_forget_group(f->stream, "none", &err), 0);
     assert_int_equal(stream_forget_group(f->stream, "old", &err), 1);
     assert_int_equal(sum_of_positions(f->stream, "old", "aged"), -PARTITIONS);
     keep_house(f->stream, NOW_US + RETENTION_US);
-    assert_int_equal(count_messages(f->stream, "aged"), 0);
+    assert_count(f, "aged", 0);
 }
 
 /* --- looking without joining --- */
@@ -804,6 +859,8 @@ static void a_group_holds_its_messages_until_it_is_forgotten(void **state)
 static void following_begins_where_it_is_asked_to(void **state)
 {
     struct fixture *f = *state;
+    struct stream_transaction *transaction = NULL;
+    struct ear_error error = {0};
     const struct {
         int64_t from_us;
         size_t expected;
@@ -816,12 +873,16 @@ static void following_begins_where_it_is_asked_to(void **state)
         {INT64_MAX, 0},
     };
 
+    assert_int_equal(stream_begin(&transaction, f->stream, &error), 0);
     for (int i = 0; i < 100; i++) {
         char key[16];
 
         snprintf(key, sizeof key, "k%d", i);
-        publish_at(f->stream, "log", key, "v", NOW_US + (int64_t)i * SECOND_US);
+        assert_int_equal(stream_publish(transaction, "log", key, strlen(key), "v", 1,
+                                        NOW_US + (int64_t)i * SECOND_US, &error),
+                         0);
     }
+    assert_int_equal(stream_commit(transaction, &error), 0);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct stream_reader *reader = NULL;
         struct ear_error err = {0};
@@ -909,7 +970,7 @@ static void an_unknown_log_is_refused_by_name(void **state)
 
 /* --- the table of back ends --- */
 
-static const struct backend *const backends[] = {&local_backend};
+static const struct backend *const backends[] = {&local_backend, &kafka_backend};
 
 static const struct backend *current;
 
@@ -927,7 +988,9 @@ static int drop(void **state)
 
 #define PROMISE(function) cmocka_unit_test_setup_teardown(function, make, drop)
 
-int main(void)
+/* test_stream [BACKEND [PATTERN]]: one back end, or all whose servers are there; tests whose names
+ * match. */
+int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
         PROMISE(messages_of_a_key_come_in_order),
@@ -962,10 +1025,29 @@ int main(void)
         PROMISE(an_unknown_log_is_refused_by_name),
     };
     int failed = 0;
+    int skipped = 0;
+    int ran = 0;
 
+    if (argc > 2) {
+        cmocka_set_test_filter(argv[2]);
+    }
     for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++) {
+        const char *missing = backends[i]->missing == NULL ? NULL : backends[i]->missing();
+
         current = backends[i];
+        if (argc > 1 && strcmp(argv[1], current->name) != 0) {
+            continue;
+        }
+        if (missing != NULL) {
+            printf("skipped: %s: %s\n", current->name, missing);
+            skipped++;
+            continue;
+        }
+        ran++;
         failed += cmocka_run_group_tests_name(current->name, tests, NULL, NULL);
+    }
+    if (ran == 0 && skipped > 0) {
+        return getenv("CI") == NULL ? 77 : 1;
     }
     return failed;
 }
