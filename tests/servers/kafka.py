@@ -252,7 +252,8 @@ class Kafka:
         return self.kept.folder / f"broker-{broker}.properties"
 
     def run_java(self, heap, main, *arguments):
-        return [self.program, f"-Xmx{heap}", *JAVA, *self.options, "-cp", self.classes, main, *arguments]
+        # What Java unpacks goes with the folder.
+        return [self.program, f"-Xmx{heap}", *JAVA, f"-Djava.io.tmpdir={self.kept.folder}", *self.options, "-cp", self.classes, main, *arguments]
 
     def launch(self, broker):
         self.processes[broker] = self.kept.spawn(self.run_java(self.heap, "kafka.Kafka", self.settings(broker)), f"broker-{broker}.log",
