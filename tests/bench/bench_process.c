@@ -21,6 +21,7 @@
 
 #include "common/clock.h"
 #include "common/json/json.h"
+#include "common/message/message.h"
 #include "common/settings/settings.h"
 #include "common/stream/stream.h"
 #include "common/text/text.h"
@@ -217,6 +218,43 @@ static double carry(struct stream *stream, const struct settings *settings, size
     return (ended_us - began_us) / count;
 }
 
+/* CPU microseconds that reading a message and giving its text back takes, without any log. */
+static double read_alone(const struct texts *texts, const char *lang, int count)
+{
+    struct ear_error err = {0};
+    struct json_writer *writer = NULL;
+    struct message_arena *arena = NULL;
+    uint64_t seed = 7;
+    double taken_us = 0;
+    int rounds = count / PER_TRANSACTION + 1;
+    char *posts[PER_TRANSACTION];
+    size_t lengths[PER_TRANSACTION];
+
+    check(json_writer_new(&writer, POST_MAX + 1024, &err), &err);
+    check(message_arena_new(&arena, (size_t)96 << 20, &err), &err);
+    for (int i = 0; i < PER_TRANSACTION; i++) {
+        posts[i] = strdup(make_post(writer, texts, lang, i, &seed, &lengths[i]));
+    }
+    taken_us = -cpu_us();
+    for (int round = 0; round < rounds; round++) {
+        message_arena_reset(arena);
+        for (int i = 0; i < PER_TRANSACTION; i++) {
+            struct ear_message *message = message_read(arena, posts[i], lengths[i], &err);
+
+            if (message == NULL || message_text(message, NULL, &err) == NULL) {
+                die(err.message);
+            }
+        }
+    }
+    taken_us += cpu_us();
+    for (int i = 0; i < PER_TRANSACTION; i++) {
+        free(posts[i]);
+    }
+    message_arena_free(arena);
+    json_writer_free(writer);
+    return taken_us / rounds / PER_TRANSACTION;
+}
+
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
 {
     (void)status;
@@ -246,6 +284,8 @@ int main(int argc, char **argv)
     check(settings_load(&settings, path, NULL, BUILD_DIR "/share/earshot", &err), &err);
     check(settings_open_stream(&stream, settings, false, &err), &err);
     publish_posts(stream, &texts, argc > 5 ? argv[5] : NULL, count);
+    printf("… %-10s %6.2f us a post\n", "read alone",
+           read_alone(&texts, argc > 5 ? argv[5] : NULL, count));
     for (size_t n = 0; n <= STAGES; n++) {
         if (only < 0 || (size_t)only == n) {
             double us = carry(stream, settings, n, count);
