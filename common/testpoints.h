@@ -62,6 +62,7 @@
 #define TESTPOINTS_OF_SINK(POINT)                                                                  \
     POINT("sink.before-commit", "rows, outbox and positions written, not committed")               \
     POINT("sink.commit", "the store's COMMIT itself; fails")                                       \
+    POINT("sink.commit-answer", "the answer to PostgreSQL's COMMIT; fails, and it arrived")        \
     POINT("sink.after-commit", "in the store, the group not moved")                                \
     POINT("sink.group-moved", "the group moved")                                                   \
     POINT("sink.copies", "a post marked as a copy, or as none any more, not committed")            \

@@ -190,8 +190,6 @@ static void check_sink(struct settings *settings, const struct config_node *node
 {
     const char *name = sink_name(node);
     const struct config_node *keys = config_is_mapping(node) ? config_at(node, 0) : NULL;
-    const struct config_node *url = config_get(keys, "url");
-    const char *text = config_scalar(url);
     char nearest[128];
 
     if (name == NULL || (config_is_mapping(node) && config_count(node) != 1)) {
@@ -209,12 +207,6 @@ static void check_sink(struct settings *settings, const struct config_node *node
         config_report(settings->config, CONFIG_ERROR, keys, "takes keys and values, such as '- %s'",
                       strcmp(name, "store") == 0 ? "store: {url: \"sqlite:PATH\"}"
                                                  : "trends: {feed: false}");
-    }
-    if (text != NULL &&
-        (strncmp(text, "postgresql:", 11) == 0 || strncmp(text, "postgres:", 9) == 0)) {
-        config_report(settings->config, CONFIG_ERROR, url,
-                      "not built yet: PostgreSQL as the store; leave 'url' out for the SQLite "
-                      "store in the data folder");
     }
 }
 

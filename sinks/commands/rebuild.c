@@ -14,6 +14,7 @@
 #include "common/settings/settings.h"
 #include "sinks/apply/apply.h"
 #include "sinks/commands/commands.h"
+#include "sinks/setup.h"
 #include "sinks/store/store.h"
 
 enum { BATCH_MESSAGES = 1000, BATCH_BYTES = 8 * 1024 * 1024, ROLLUP_DAYS = 256, COPY_NOTES = 1000 };
@@ -110,10 +111,9 @@ static int feed_all(struct rebuild *rebuild, struct ear_error *err)
     return drop_rejects(rebuild, err);
 }
 
-static int open_all(struct rebuild *rebuild, const struct command_call *call, const char *url,
-                    struct ear_error *err)
+static int open_all(struct rebuild *rebuild, const struct command_call *call,
+                    const struct store_config *config, struct ear_error *err)
 {
-    struct store_config config = {.url = url};
     struct apply_config apply = {
         .zone = call->settings->zone,
         .timezone = call->settings->timezone,
@@ -121,7 +121,7 @@ static int open_all(struct rebuild *rebuild, const struct command_call *call, co
     };
 
     if (settings_open_stream(&rebuild->stream, call->settings, true, err) != 0 ||
-        store_open(&rebuild->store, &config, err) != 0) {
+        store_open(&rebuild->store, config, err) != 0) {
         return -1;
     }
     return apply_open(&rebuild->apply, rebuild->store, &apply, err);
@@ -130,21 +130,26 @@ static int open_all(struct rebuild *rebuild, const struct command_call *call, co
 int rebuild_command(const struct command_call *call, struct ear_error *err)
 {
     struct rebuild rebuild = {.now_us = clock_now_us(&call->clock)};
-    char *url = NULL;
+    struct setup setup = {0};
+    struct store_config config;
     int result = -1;
 
-    if (asprintf(&url, "sqlite:%s", call->arguments[0]) < 0) {
-        return ear_fail_memory(err, "a path");
+    if (setup_init(&setup, call->settings, err) != 0 ||
+        setup_turn(&setup, call->arguments[0], err) != 0) {
+        goto done;
     }
+    config = setup_store(&setup);
+    config.role = "rebuild";
     command_stop_on_signals();
-    if (!store_missing(&(struct store_config){.url = url})) {
-        ear_fail(err, EAR_CONFIG, "%s is there already; name a file that is not",
-                 call->arguments[0]);
-    } else if (open_all(&rebuild, call, url, err) == 0 && feed_all(&rebuild, err) == 0) {
+    if (!store_missing(&config)) {
+        ear_fail(err, EAR_CONFIG, "%s is there already; name one that is not", call->arguments[0]);
+    } else if (open_all(&rebuild, call, &config, err) == 0 && feed_all(&rebuild, err) == 0) {
         fprintf(stderr, "%zu posts and versions into %s\n", rebuild.posts, call->arguments[0]);
         result = EXIT_DONE;
     }
-    free(url);
+
+done:
+    setup_clear(&setup);
     apply_close(rebuild.apply);
     store_close(rebuild.store);
     stream_close(rebuild.stream);

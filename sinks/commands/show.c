@@ -22,19 +22,19 @@ static int open_store(struct store **out, const struct command_call *call, const
                       struct ear_error *err)
 {
     struct setup setup = {0};
-    struct store_config config = {.read_only = true};
-    char *url = NULL;
+    struct store_config config;
     int result = -1;
 
     *out = NULL;
     if (setup_init(&setup, call->settings, err) != 0) {
         return -1;
     }
-    if (path != NULL && asprintf(&url, "sqlite:%s", path) < 0) {
-        ear_fail_memory(err, "a path");
+    if (path != NULL && setup_turn(&setup, path, err) != 0) {
         goto done;
     }
-    config.url = path == NULL ? setup.store_url : url;
+    config = setup_store(&setup);
+    config.read_only = true;
+    config.role = "view";
     if (store_missing(&config)) {
         result = 0;
     } else if (store_open(out, &config, err) == 0) {
@@ -42,7 +42,6 @@ static int open_store(struct store **out, const struct command_call *call, const
     }
 
 done:
-    free(path == NULL ? NULL : url);
     setup_clear(&setup);
     return result;
 }

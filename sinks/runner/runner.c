@@ -38,7 +38,7 @@ static void close_store(struct runner *runner)
 static int open_store(struct runner *runner, bool check, struct ear_error *err)
 {
     const struct setup *setup = runner->config.setup;
-    struct store_config config = {.url = setup->store_url, .check = check};
+    struct store_config config = setup_store(setup);
     struct store_config words = config;
     struct apply_config apply = {
         .zone = runner->config.settings->zone,
@@ -48,6 +48,7 @@ static int open_store(struct runner *runner, bool check, struct ear_error *err)
         .trend_hours = setup->trend_hours,
     };
 
+    config.check = check;
     if (store_open(&runner->store, &config, err) != 0 ||
         (store_shared(runner->store) && store_open(&runner->names_store, &words, err) != 0)) {
         close_store(runner);

@@ -366,6 +366,7 @@ static const char *sqlite_warning(const void *handle)
 
 const struct store_backend store_sqlite = {
     .scheme = "sqlite:",
+    .mark = '?',
     .open = sqlite_open_place,
     .close = sqlite_close_store,
     .missing = sqlite_missing,

@@ -2,8 +2,9 @@
 
 /*
  * The door: picks the back end by the URL and hands it the queries. queries.sql is compiled in; a
- * query begins after its line "-- name: NAME" and ends where the next one is named, so a query
- * without a text, or a text without a query, is found by the first store_open of any test.
+ * query begins after its line "-- name: NAME" and ends with its semicolon, so a query without a
+ * text, or a text without a query, is found by the first store_open of any test. What a back end
+ * words otherwise stands in a file of its own under the same names, and goes first.
  */
 #include "sinks/store/store.h"
 
@@ -14,12 +15,11 @@
 #include "sinks/store/store_internal.h"
 
 extern const char queries_sql[];
-extern const size_t queries_sql_size;
 
 struct store {
     const struct store_backend *backend;
     void *handle;
-    char *queries; /* a copy of queries.sql, cut into texts */
+    char *queries[2]; /* copies of the back end's own and of queries.sql, cut into texts */
     const char *texts[QUERY_COUNT];
 };
 
@@ -34,7 +34,7 @@ static const char *const query_names[QUERY_COUNT] = {
 #undef STORE_QUERY_NAME
 };
 
-static const struct store_backend *const backends[] = {&store_sqlite};
+static const struct store_backend *const backends[] = {&store_sqlite, &store_postgres};
 
 struct store_value store_null(void)
 {
@@ -86,32 +86,72 @@ static int query_index(const char *name, size_t length)
     return -1;
 }
 
-/* Cuts the copy of queries.sql into one NUL-ended text a query. */
-static int cut_queries(struct store *store, struct ear_error *err)
+/* Ends a query at its semicolon, and makes its parameters those of the back end. */
+static void trim_query(char *text, char mark)
+{
+    text[strcspn(text, ";")] = '\0';
+    for (char *at = strchr(text, '?'); at != NULL; at = strchr(at, '?')) {
+        *at++ = mark;
+    }
+}
+
+/* Cuts texts into one NUL-ended text a query; one that a name has already stays. */
+static int cut_queries(struct store *store, char *queries, bool again, struct ear_error *err)
 {
     static const char mark[] = "-- name: ";
-    char *at = strstr(store->queries, mark);
+    bool seen[QUERY_COUNT] = {false};
+    char *at = strstr(queries, mark);
 
     while (at != NULL) {
         char *name = at + strlen(mark);
         char *end = strchr(name, '\n');
         int index = end == NULL ? -1 : query_index(name, (size_t)(end - name));
 
-        if (index < 0 || store->texts[index] != NULL) {
+        if (index < 0 || seen[index]) {
             return ear_fail(err, EAR_FATAL, "queries.sql: '%.40s' is unknown or there twice", name);
         }
-        store->texts[index] = end + 1;
+        seen[index] = true;
         at = strstr(end, mark);
         if (at != NULL) {
             at[-1] = '\0'; /* the line end before the mark */
         }
+        if (store->texts[index] == NULL) {
+            trim_query(end + 1, store->backend->mark);
+            store->texts[index] = end + 1;
+        }
     }
-    for (int i = 0; i < QUERY_COUNT; i++) {
+    for (int i = 0; i < QUERY_COUNT && again; i++) {
         if (store->texts[i] == NULL) {
             return ear_fail(err, EAR_FATAL, "queries.sql: '%s' is missing", query_names[i]);
         }
     }
     return 0;
+}
+
+static int load_queries(struct store *store, struct ear_error *err)
+{
+    const char *own = store->backend->queries == NULL ? "" : store->backend->queries;
+
+    store->queries[0] = strdup(own);
+    store->queries[1] = strdup(queries_sql);
+    if (store->queries[0] == NULL || store->queries[1] == NULL) {
+        return ear_fail_memory(err, "the store's queries");
+    }
+    return cut_queries(store, store->queries[0], false, err) != 0
+               ? -1
+               : cut_queries(store, store->queries[1], true, err);
+}
+
+int store_check_url(const char *url, struct ear_error *err)
+{
+    const struct store_backend *backend = backend_of(url);
+
+    if (backend == NULL) {
+        return ear_fail(err, EAR_CONFIG,
+                        "'%.*s…' is no store; write sqlite:PATH or postgresql://USER@HOST/DATABASE",
+                        (int)strcspn(url, ":/@ "), url);
+    }
+    return backend->check == NULL ? 0 : backend->check(url, err);
 }
 
 int store_open(struct store **out, const struct store_config *config, struct ear_error *err)
@@ -120,21 +160,16 @@ int store_open(struct store **out, const struct store_config *config, struct ear
     const struct store_backend *backend = backend_of(config->url);
     struct store *store = NULL;
 
-    if (backend == NULL) {
-        return ear_fail(err, EAR_CONFIG, "'%.12s…' is no store that is built in; write sqlite:PATH",
-                        config->url);
+    if (store_check_url(config->url, err) != 0) {
+        return -1;
     }
     store = calloc(1, sizeof *store);
-    if (store != NULL) {
-        store->queries = malloc(queries_sql_size + 1);
-    }
-    if (store == NULL || store->queries == NULL) {
-        ear_fail_memory(err, "the store's queries");
+    if (store == NULL) {
+        ear_fail_memory(err, "the store");
         goto done;
     }
-    memcpy(store->queries, queries_sql, queries_sql_size + 1);
     store->backend = backend;
-    if (cut_queries(store, err) != 0 ||
+    if (load_queries(store, err) != 0 ||
         backend->open(&store->handle, config, store->texts, err) != 0) {
         goto done;
     }
@@ -155,7 +190,8 @@ void store_close(struct store *store)
     if (store->handle != NULL) {
         store->backend->close(store->handle);
     }
-    free(store->queries);
+    free(store->queries[0]);
+    free(store->queries[1]);
     free(store);
 }
 

@@ -28,12 +28,13 @@ struct store;
 struct store_rows;
 
 struct store_config {
-    const char *url;    /* "sqlite:PATH", or "postgresql://…": a URI as libpq reads it */
-    const char *schema; /* PostgreSQL: where its tables lie; NULL: earshot */
-    const char *role;   /* PostgreSQL: who connects, as application_name earshot-ROLE; NULL: sink */
-    bool read_only; /* views: makes nothing, writes nothing, checkpoints nothing; no store yet is
-                       EAR_RETRY */
-    bool check;     /* read the whole file first and refuse a damaged one: after store_broken */
+    const char *url;      /* "sqlite:PATH", or "postgresql://…": a URI as libpq reads it */
+    const char *schema;   /* PostgreSQL: where its tables lie; NULL: earshot */
+    const char *password; /* PostgreSQL: NULL: that of the URL, of PGPASSFILE, or none */
+    const char *role; /* PostgreSQL: who connects, as application_name earshot-ROLE; NULL: sink */
+    bool read_only;   /* views: makes nothing, writes nothing, checkpoints nothing; no store yet is
+                         EAR_RETRY */
+    bool check;       /* read the whole file first and refuse a damaged one: after store_broken */
 };
 
 /* Every query by its name in queries.sql, in no order. */
@@ -144,6 +145,10 @@ struct store_value store_number(double value);
 struct store_value store_text(const char *text); /* NULL becomes null */
 struct store_value store_bytes(const char *text, size_t length);
 struct store_value store_blob(const void *bytes, size_t length);
+
+/* EAR_CONFIG, without a word of the URL that could be secret: no store has such a one. */
+EAR_MUST_CHECK
+int store_check_url(const char *url, struct ear_error *err);
 
 /*
  * Opens the store; the writer makes it where it is missing and brings an older one up to date, each

@@ -5,7 +5,7 @@
 /*
  * What a back end is: a handle and the functions that the door calls. Each keeps the promises of
  * store.h for its database; `texts` are the queries of queries.sql, each NUL-ended, for the life of
- * the store.
+ * the store, those in its own words where it has any.
  */
 
 #include "sinks/store/store.h"
@@ -13,6 +13,9 @@
 struct store_backend {
     const char *scheme; /* "sqlite:": how its URLs begin */
     bool shared;
+    char mark;           /* that a parameter begins with: '?' as in queries.sql, or '$' */
+    const char *queries; /* those that it words otherwise, as in queries.sql; NULL: none */
+    int (*check)(const char *url, struct ear_error *err); /* NULL: any URL will do */
     int (*open)(void **handle, const struct store_config *config, const char *const texts[],
                 struct ear_error *err);
     void (*close)(void *handle);
@@ -43,5 +46,6 @@ struct store_backend {
 };
 
 extern const struct store_backend store_sqlite;
+extern const struct store_backend store_postgres;
 
 #endif

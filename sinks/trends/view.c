@@ -61,13 +61,15 @@ const struct ear_option view_options[] = {
 static int open_store(struct view *view, const struct command_call *call, struct ear_error *err)
 {
     struct setup setup = {0};
-    struct store_config config = {.read_only = true};
+    struct store_config config;
     int result = -1;
 
     if (setup_init(&setup, call->settings, err) != 0) {
         return -1;
     }
-    config.url = setup.store_url;
+    config = setup_store(&setup);
+    config.read_only = true;
+    config.role = "view";
     if (config_errors(call->settings->config) > 0) {
         settings_print_findings(call->settings, false);
         result =

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/hash.h"
 #include "common/instant.h"
+#include "tests/sinks/database.h"
 
 enum { VALUE_SIZE = 80 * 1024 };
 
@@ -92,7 +93,7 @@ void tape_post(struct tape *tape, const char *id, int64_t version, const char *m
 static void open_store(struct shelf *shelf)
 {
     struct ear_error err = {0};
-    struct store_config config = {.url = shelf->url};
+    struct store_config config = {.url = shelf->url, .schema = shelf->schema};
 
     if (store_open(&shelf->store, &config, &err) != 0 ||
         apply_open(&shelf->apply, shelf->store, &shelf->config, &err) != 0) {
@@ -104,7 +105,12 @@ void shelf_open(struct shelf *shelf)
 {
     snprintf(shelf->folder, sizeof shelf->folder, "/tmp/earshot-shelf-XXXXXX");
     assert_non_null(mkdtemp(shelf->folder));
-    snprintf(shelf->url, sizeof shelf->url, "sqlite:%s/store.sqlite", shelf->folder);
+    database_schema(shelf->schema, sizeof shelf->schema);
+    if (database_wanted()) {
+        snprintf(shelf->url, sizeof shelf->url, "%s", database_url());
+    } else {
+        snprintf(shelf->url, sizeof shelf->url, "sqlite:%s/store.sqlite", shelf->folder);
+    }
     if (shelf->config.horizon_us == 0) {
         shelf->config.horizon_us = 400 * CLOCK_DAY_US;
     }

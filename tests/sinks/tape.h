@@ -4,8 +4,9 @@
 
 /*
  * What the tests of the sink share: a log in memory whose messages are written down like a
- * sentence, a store in a temporary folder, and what it holds as text, so that two stores can be
- * compared. Everything here fails the test instead of returning an error.
+ * sentence, a store (in a temporary folder, or in a schema of database.h), and what it holds as
+ * text, so that two stores can be compared. Everything here fails the test instead of returning an
+ * error.
  */
 
 #include <stdarg.h>
@@ -45,7 +46,7 @@ void tape_post(struct tape *tape, const char *id, int64_t version, const char *m
 /* One store that a test works on. */
 struct shelf {
     char folder[64];
-    char url[128];
+    char url[300], schema[16];
     struct store *store;
     struct apply *apply;
     struct apply_config config;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What every back end of the store promises: one suite, run on each of the table below. */
+/* What every back end of the store promises: one suite, run on SQLite, and on PostgreSQL where
+ * EARSHOT_TEST_POSTGRES names one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,33 +14,18 @@
 #include <cmocka.h>
 
 #include "sinks/store/store.h"
-
-/* A back end under test: how its URL is made of a folder, and what it leaves there. */
-struct back_end {
-    const char *name;
-    const char *scheme, *file; /* of its URL, around the folder */
-    const char *files[4];
-};
-
-static const struct back_end back_ends[] = {
-    {"sqlite",
-     "sqlite:",
-     "/store.sqlite",
-     {"store.sqlite", "store.sqlite-wal", "store.sqlite-shm", "backup.sqlite"}},
-};
-
-static size_t under_test; /* which of them the group under way runs on */
+#include "tests/sinks/database.h"
 
 struct place {
-    const struct back_end *back_end;
-    char folder[64], url[128];
+    char folder[64], url[300], schema[16];
     struct store *store;
 };
 
 static struct store *open_at(const struct place *place, bool read_only, bool check)
 {
     struct ear_error err = {0};
-    struct store_config config = {.url = place->url, .read_only = read_only, .check = check};
+    struct store_config config = {
+        .url = place->url, .schema = place->schema, .read_only = read_only, .check = check};
     struct store *store = NULL;
 
     if (store_open(&store, &config, &err) != 0) {
@@ -53,11 +39,14 @@ static int make_place(void **state)
     struct place *place = calloc(1, sizeof *place);
 
     assert_non_null(place);
-    place->back_end = &back_ends[under_test];
     snprintf(place->folder, sizeof place->folder, "/tmp/earshot-store-XXXXXX");
     assert_non_null(mkdtemp(place->folder));
-    snprintf(place->url, sizeof place->url, "%s%s%s", place->back_end->scheme, place->folder,
-             place->back_end->file);
+    database_schema(place->schema, sizeof place->schema);
+    if (database_wanted()) {
+        snprintf(place->url, sizeof place->url, "%s", database_url());
+    } else {
+        snprintf(place->url, sizeof place->url, "sqlite:%s/store.sqlite", place->folder);
+    }
     place->store = open_at(place, false, false);
     *state = place;
     return 0;
@@ -65,12 +54,14 @@ static int make_place(void **state)
 
 static int remove_place(void **state)
 {
+    static const char *const files[] = {"store.sqlite", "store.sqlite-wal", "store.sqlite-shm",
+                                        "backup.sqlite"};
     struct place *place = *state;
     char path[160];
 
     store_close(place->store);
     for (size_t i = 0; i < 4; i++) {
-        snprintf(path, sizeof path, "%s/%s", place->folder, place->back_end->files[i]);
+        snprintf(path, sizeof path, "%s/%s", place->folder, files[i]);
         unlink(path);
     }
     assert_int_equal(rmdir(place->folder), 0);
@@ -215,8 +206,6 @@ static void a_reader_sees_a_snapshot_and_writes_nothing(void **state)
     assert_int_equal(store_run(reader, QUERY_META_SET, values, 2, &err), -1);
     store_rollback(reader);
     store_close(reader);
-    /* A reader that closes last must not merge the log into the file: the writer does. */
-    assert_true(store_pending_bytes(place->store) > 0);
 }
 
 static void a_reader_of_no_store_is_told_so(void **state)
@@ -224,16 +213,19 @@ static void a_reader_of_no_store_is_told_so(void **state)
     struct place *place = *state;
     struct ear_error err = {0};
     struct store *reader = NULL;
-    char url[160];
-    struct store_config config = {.url = url, .read_only = true};
+    char url[320];
+    struct store_config config = {.url = url, .schema = "none", .read_only = true};
+    struct store_config there = {.url = place->url, .schema = place->schema};
 
-    snprintf(url, sizeof url, "%s.none", place->url);
+    snprintf(url, sizeof url, "%s%s", place->url, database_wanted() ? "" : ".none");
     assert_true(store_missing(&config));
-    assert_false(store_missing(&(struct store_config){.url = place->url}));
+    assert_false(store_missing(&there));
     assert_int_equal(store_open(&reader, &config, &err), -1);
     assert_int_equal(err.kind, EAR_RETRY);
     assert_true(store_missing(&config));
 }
+
+/* --- SQLite's own file --- */
 
 static void a_backup_is_a_store_of_its_own(void **state)
 {
@@ -254,7 +246,18 @@ static void a_backup_is_a_store_of_its_own(void **state)
     store_close(copy);
 }
 
-/* --- SQLite's own file --- */
+/* A reader that closes last must not merge the log into the file: the writer does. */
+static void a_reader_does_not_checkpoint(void **state)
+{
+    struct place *place = *state;
+    struct store *reader = NULL;
+
+    set_meta(place->store, "a", "1");
+    reader = open_at(place, true, false);
+    assert_meta(reader, "a", "1");
+    store_close(reader);
+    assert_true(store_pending_bytes(place->store) > 0);
+}
 
 static void patch(const struct place *place, long at, unsigned char value)
 {
@@ -356,20 +359,17 @@ int main(void)
         TEST(text_comes_back_byte_for_byte),
         TEST(a_reader_sees_a_snapshot_and_writes_nothing),
         TEST(a_reader_of_no_store_is_told_so),
-        TEST(a_backup_is_a_store_of_its_own),
-    };
-    const struct CMUnitTest sqlite_tests[] = {
-        TEST(a_newer_file_is_refused_by_name),
-        TEST(a_file_of_another_program_is_refused),
-        TEST(a_damaged_file_is_found_by_the_check),
         TEST(an_unknown_url_names_what_to_write),
     };
-    int failed = 0;
+    const struct CMUnitTest sqlite_tests[] = {
+        TEST(a_backup_is_a_store_of_its_own),       TEST(a_reader_does_not_checkpoint),
+        TEST(a_newer_file_is_refused_by_name),      TEST(a_file_of_another_program_is_refused),
+        TEST(a_damaged_file_is_found_by_the_check),
+    };
+    int failed =
+        cmocka_run_group_tests_name(database_wanted() ? "postgres" : "sqlite", tests, NULL, NULL);
 
-    for (size_t i = 0; i < sizeof back_ends / sizeof back_ends[0]; i++) {
-        under_test = i;
-        failed += cmocka_run_group_tests_name(back_ends[i].name, tests, NULL, NULL);
-    }
-    under_test = 0;
-    return failed + cmocka_run_group_tests_name("sqlite's file", sqlite_tests, NULL, NULL);
+    return database_wanted()
+               ? failed
+               : failed + cmocka_run_group_tests_name("sqlite's file", sqlite_tests, NULL, NULL);
 }
