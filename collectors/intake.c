@@ -277,6 +277,55 @@ static int reject_record(struct intake *intake, const struct source_record *reco
                   record->text, record->text_length, err);
 }
 
+/* How many of them there were, for whoever balances the books. What was unchanged did not go in.
+ * The hour is that of the posts' version, which every message of theirs carries to the store. */
+static int publish_audit(struct intake *intake, const struct intake_counts *counts, int64_t hour_us,
+                         struct ear_error *err)
+{
+    const int64_t out = counts->fresh + counts->edited + counts->deleted - counts->astray;
+    const int64_t in = out + counts->rejected + counts->forgotten;
+    struct json_writer *writer = intake->writer;
+    char hour[INSTANT_SIZE];
+    char at[INSTANT_SIZE];
+    char key[256];
+    const char *text = NULL;
+    size_t length = 0;
+
+    instant_format(hour, hour_us);
+    json_writer_reset(writer);
+    json_write_object(writer);
+    json_member_string(writer, "role", "collect");
+    json_member_string(writer, "source", intake->origin->source->name);
+    json_member_string(writer, "hour", hour);
+    json_member_integer(writer, "in", in);
+    json_member_integer(writer, "out", out);
+    json_member_integer(writer, "dropped", counts->forgotten);
+    json_member_integer(writer, "rejected", counts->rejected);
+    json_member_string(writer, "at", instant_format(at, intake->now_us));
+    json_write_object_end(writer);
+    text = json_writer_text(writer, &length, err);
+    (void)snprintf(key, sizeof(key), "%.200s/%s", intake->origin->source->name, hour);
+    return text == NULL ? -1 : publish(intake, "audit", key, strlen(key), text, length, err);
+}
+
+static int64_t hour_of(int64_t at_us)
+{
+    return at_us - at_us % CLOCK_HOUR_US;
+}
+
+/* A version that is not of this hour (edited in the future, or twice at once) is counted under its
+ * own at once. */
+static int count_astray(struct intake *intake, int64_t version, struct ear_error *err)
+{
+    const struct intake_counts one = {.fresh = 1};
+
+    if (hour_of(version) == hour_of(intake->now_us)) {
+        return 0;
+    }
+    intake->counts.astray++;
+    return publish_audit(intake, &one, hour_of(version), err);
+}
+
 static int publish_deleted(struct intake *intake, const struct post *post,
                            const struct ledger_entry *before, struct ear_error *err)
 {
@@ -293,7 +342,8 @@ static int publish_deleted(struct intake *intake, const struct post *post,
     if (post_write_deleted(post, intake->writer, now.version, &text, &length, err) != 0 ||
         publish(intake, "posts", post->id, post->id_length, text, length, err) != 0 ||
         ledger_put(intake->ledger, intake->outgoing, post->origin->source->name, post->native, &now,
-                   intake->now_us, err) != 0) {
+                   intake->now_us, err) != 0 ||
+        count_astray(intake, now.version, err) != 0) {
         return -1;
     }
     intake->counts.deleted++;
@@ -314,7 +364,8 @@ static int publish_post(struct intake *intake, const struct post *post,
                    err) != 0 ||
         publish(intake, "posts", post->id, post->id_length, text, length, err) != 0 ||
         ledger_put(intake->ledger, intake->outgoing, post->origin->source->name, post->native, &now,
-                   intake->now_us, err) != 0) {
+                   intake->now_us, err) != 0 ||
+        count_astray(intake, now.version, err) != 0) {
         return -1;
     }
     if (before->known && !before->deleted) {
@@ -435,43 +486,14 @@ static struct intake_counts sum_of(struct intake_counts one, struct intake_count
         .unchanged = one.unchanged + other.unchanged,
         .rejected = one.rejected + other.rejected,
         .forgotten = one.forgotten + other.forgotten,
+        .astray = one.astray + other.astray,
     };
-}
-
-/* How many of them there were, for whoever balances the books. What was unchanged did not go in. */
-static int publish_audit(struct intake *intake, const struct intake_counts *counts, int64_t hour_us,
-                         struct ear_error *err)
-{
-    const int64_t out = counts->fresh + counts->edited + counts->deleted;
-    const int64_t in = out + counts->rejected + counts->forgotten;
-    struct json_writer *writer = intake->writer;
-    char hour[INSTANT_SIZE];
-    char at[INSTANT_SIZE];
-    char key[256];
-    const char *text = NULL;
-    size_t length = 0;
-
-    instant_format(hour, hour_us);
-    json_writer_reset(writer);
-    json_write_object(writer);
-    json_member_string(writer, "role", "collect");
-    json_member_string(writer, "source", intake->origin->source->name);
-    json_member_string(writer, "hour", hour);
-    json_member_integer(writer, "in", in);
-    json_member_integer(writer, "out", out);
-    json_member_integer(writer, "dropped", counts->forgotten);
-    json_member_integer(writer, "rejected", counts->rejected);
-    json_member_string(writer, "at", instant_format(at, intake->now_us));
-    json_write_object_end(writer);
-    text = json_writer_text(writer, &length, err);
-    (void)snprintf(key, sizeof(key), "%.200s/%s", intake->origin->source->name, hour);
-    return text == NULL ? -1 : publish(intake, "audit", key, strlen(key), text, length, err);
 }
 
 static bool went_in(const struct intake_counts *counts)
 {
     return counts->fresh + counts->edited + counts->deleted + counts->rejected + counts->forgotten >
-           0;
+           counts->astray;
 }
 
 /* One audit for all steps of a source in a group and an hour, one cursor: the last. */
@@ -482,7 +504,7 @@ int intake_keep(struct intake *intake, struct intake_part *part, const char *cur
     const struct intake_part before =
         part->group == intake->group ? *part : (struct intake_part){.group = intake->group};
     struct intake_part now = before;
-    const int64_t hour_us = intake->now_us - intake->now_us % CLOCK_HOUR_US;
+    const int64_t hour_us = hour_of(intake->now_us);
 
     if (went_in(&intake->counts)) {
         now.audited =

@@ -39,6 +39,8 @@ enum { INTAKE_ITEMS_MAX = 500, INTAKE_BYTES_MAX = 4 * 1024 * 1024, INTAKE_AGE_MA
 
 struct intake_counts {
     int64_t fresh, edited, deleted, unchanged, rejected, forgotten;
+    int64_t astray; /* of the first three, those whose version is not of this hour: the audit counts
+                       them apart */
 };
 
 /* One source's part in the group: what its later steps in the same group replace. All zero before
