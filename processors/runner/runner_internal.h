@@ -26,9 +26,10 @@ struct item {
     const char *stage, *code, *reason; /* of a reject or drop; as long as the arena */
 };
 
-/* How many messages of one source and hour went which way in this transaction. */
+/* How many messages of one source and hour went which way in this transaction; or, with a topic
+ * (configured elsewhere), how many a stage published there besides. */
 struct tally {
-    char *source;
+    char *source, *topic;
     int64_t hour_us;
     int64_t in, out, dropped, rejected;
 };

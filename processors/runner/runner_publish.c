@@ -21,67 +21,98 @@ static void place_of(char out[PLACE_SIZE], const struct stream_message *in)
     snprintf(out, PLACE_SIZE, "%s/%d/%lld", in->topic, in->partition, (long long)in->offset);
 }
 
-static const char *source_of(const struct item *item)
+static const char *source_of(const struct ear_message *message)
 {
-    const char *source =
-        item->message == NULL ? NULL : message_string(item->message, "source", NULL);
+    const char *source = message == NULL ? NULL : message_string(message, "source", NULL);
 
     return source == NULL ? "-" : source;
 }
 
-/* The hour that the ledger files an item under: of its version, which it has from its collector. */
-static int64_t hour_of(const struct item *item)
+/* The hour that the ledger files a message under: of its version, which it has from its collector.
+ */
+static int64_t hour_of(const struct ear_message *message, int64_t otherwise_us)
 {
     int64_t version = 0;
 
-    if (item->message == NULL || !message_integer(item->message, "version", &version) ||
-        version <= 0) {
-        version = item->in->at_us;
+    if (message == NULL || !message_integer(message, "version", &version) || version <= 0) {
+        version = otherwise_us;
     }
     return version - version % CLOCK_HOUR_US;
 }
 
-static struct tally *find_tally(struct runner *runner, const char *source, int64_t hour_us)
+static struct tally *find_tally(struct runner *runner, const char *source, int64_t hour_us,
+                                const char *topic)
 {
     for (size_t i = runner->tally_count; i-- > 0;) {
         struct tally *tally = &runner->tallies[i];
 
-        if (tally->hour_us == hour_us && strcmp(tally->source, source) == 0) {
+        if (tally->hour_us == hour_us && strcmp(tally->source, source) == 0 &&
+            (topic == NULL ? tally->topic == NULL
+                           : tally->topic != NULL && strcmp(tally->topic, topic) == 0)) {
             return tally;
         }
     }
     return NULL;
 }
 
+/* The tally of a message's source and hour, begun if it is the first. NULL: no memory. */
+static struct tally *need_tally(struct runner *runner, const struct ear_message *message,
+                                int64_t otherwise_us, const char *topic, struct ear_error *err)
+{
+    const char *source = source_of(message);
+    int64_t hour_us = hour_of(message, otherwise_us);
+    struct tally *tally = find_tally(runner, source, hour_us, topic);
+
+    if (tally != NULL) {
+        return tally;
+    }
+    if (runner->tally_count == runner->tally_capacity) {
+        size_t capacity = runner->tally_capacity * 2 + 16;
+        struct tally *tallies = realloc(runner->tallies, capacity * sizeof *tallies);
+
+        if (tallies == NULL) {
+            ear_fail_memory(err, "the audit");
+            return NULL;
+        }
+        runner->tallies = tallies;
+        runner->tally_capacity = capacity;
+    }
+    tally = &runner->tallies[runner->tally_count++];
+    *tally = (struct tally){.source = strdup(source),
+                            .topic = topic == NULL ? NULL : strdup(topic),
+                            .hour_us = hour_us};
+    if (tally->source == NULL || (topic != NULL && tally->topic == NULL)) {
+        ear_fail_memory(err, "the audit");
+        return NULL;
+    }
+    return tally;
+}
+
 static int count_item(struct runner *runner, const struct item *item, enum count end,
                       struct ear_error *err)
 {
-    const char *source = source_of(item);
-    int64_t hour_us = hour_of(item);
-    struct tally *tally = find_tally(runner, source, hour_us);
+    struct tally *tally = need_tally(runner, item->message, item->in->at_us, NULL, err);
 
     if (tally == NULL) {
-        if (runner->tally_count == runner->tally_capacity) {
-            size_t capacity = runner->tally_capacity * 2 + 16;
-            struct tally *tallies = realloc(runner->tallies, capacity * sizeof *tallies);
-
-            if (tallies == NULL) {
-                return ear_fail_memory(err, "the audit");
-            }
-            runner->tallies = tallies;
-            runner->tally_capacity = capacity;
-        }
-        tally = &runner->tallies[runner->tally_count];
-        *tally = (struct tally){.source = strdup(source), .hour_us = hour_us};
-        if (tally->source == NULL) {
-            return ear_fail_memory(err, "the audit");
-        }
-        runner->tally_count++;
+        return -1;
     }
     tally->in++;
     tally->out += end == COUNT_OUT;
     tally->dropped += end == COUNT_DROPPED;
     tally->rejected += end == COUNT_REJECTED;
+    return 0;
+}
+
+static int count_elsewhere(struct runner *runner, const struct host_elsewhere *elsewhere,
+                           struct ear_error *err)
+{
+    struct tally *tally =
+        need_tally(runner, elsewhere->message, runner->now_us, elsewhere->topic, err);
+
+    if (tally == NULL) {
+        return -1;
+    }
+    tally->out++;
     return 0;
 }
 
@@ -110,7 +141,7 @@ static int note_refusal(struct runner *runner, const struct item *item, const ch
         runner->refusal_capacity = capacity;
     }
     refusal = &runner->refusals[runner->refusal_count++];
-    *refusal = (struct refusal){.source = strdup(source_of(item)),
+    *refusal = (struct refusal){.source = strdup(source_of(item->message)),
                                 .item = strdup(name),
                                 .stage = strdup(item->stage),
                                 .code = strdup(item->code),
@@ -141,7 +172,7 @@ static int publish_reject(struct runner *runner, struct item *item, struct ear_e
     json_writer_reset(runner->writer);
     json_write_object(runner->writer);
     json_member_string(runner->writer, "id", place);
-    json_member_string(runner->writer, "source", source_of(item));
+    json_member_string(runner->writer, "source", source_of(item->message));
     json_member_string(runner->writer, "item", id == NULL ? place : id);
     json_member_string(runner->writer, "stage", item->stage);
     json_member_string(runner->writer, "code", item->code);
@@ -224,6 +255,9 @@ static int publish_dropped(struct runner *runner, struct item *item, struct ear_
     json_member_string(runner->writer, "model", chain_generation(runner->config.chain));
     json_write_key(runner->writer, "dropped");
     json_write_boolean(runner->writer, true);
+    if (message_string(item->message, "source", NULL) != NULL) {
+        json_member_string(runner->writer, "source", source_of(item->message)); /* for the ledger */
+    }
     json_write_object_end(runner->writer);
     text = json_writer_text(runner->writer, &length, err);
     if (text == NULL ||
@@ -265,7 +299,8 @@ int runner_publish_elsewhere(struct runner *runner, const struct host_elsewhere 
                             runner->config.processor->name, elsewhere->topic);
         }
         if (text == NULL ||
-            publish(runner, elsewhere->topic, id, id_length, text, length, err) != 0) {
+            publish(runner, elsewhere->topic, id, id_length, text, length, err) != 0 ||
+            count_elsewhere(runner, elsewhere, err) != 0) {
             return -1;
         }
     }
@@ -296,6 +331,12 @@ int runner_publish_audit(struct runner *runner, struct ear_error *err)
         json_member_integer(runner->writer, "dropped", tally->dropped);
         json_member_integer(runner->writer, "rejected", tally->rejected);
         json_member_string(runner->writer, "at", at);
+        json_member_string(runner->writer, "name", runner->config.processor->name);
+        if (tally->topic == NULL) { /* what is published elsewhere besides was read once already */
+            json_member_string(runner->writer, "from", runner->config.processor->from);
+        }
+        json_member_string(runner->writer, "to",
+                           tally->topic == NULL ? runner->config.processor->to : tally->topic);
         json_write_object_end(runner->writer);
         text = json_writer_text(runner->writer, &length, err);
         key_length = snprintf(key, sizeof key, "%.400s/%s", tally->source, hour);
@@ -329,6 +370,7 @@ void runner_forget_counts(struct runner *runner)
 {
     for (size_t i = 0; i < runner->tally_count; i++) {
         free(runner->tallies[i].source);
+        free(runner->tallies[i].topic);
     }
     for (size_t i = 0; i < runner->refusal_count; i++) {
         free(runner->refusals[i].source);

@@ -78,7 +78,7 @@ static void what_is_dropped_takes_its_earlier_version_back(void **state)
     runner_kit_drain(kit);
     assert_holds(kit, "insights",
                  "{\"id\":\"test:a:1\",\"version\":1795341600000001,\"model\":\"contrary-1\","
-                 "\"dropped\":true}",
+                 "\"dropped\":true,\"source\":\"s1\"}",
                  1);
     assert_int_equal(runner_kit_each(kit, "insights", NULL, NULL), 2);
 }
