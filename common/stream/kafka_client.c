@@ -8,9 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/stream/kafka_internal.h"
+
+enum { NAP_US = 50 * 1000 };
 
 /* What every client gets; 2 s: a broker that comes back is found well within a recovery. */
 static const char *const of_all[][2] = {
@@ -363,8 +367,8 @@ rd_kafka_topic_partition_list_t *kafka_all_partitions(const struct kafka_topic *
     return list;
 }
 
-int kafka_offsets(struct kafka *kafka, rd_kafka_topic_partition_list_t *list, int64_t which,
-                  struct ear_error *err)
+static rd_kafka_resp_err_t ask_offsets(struct kafka *kafka, rd_kafka_topic_partition_list_t *list,
+                                       int64_t which)
 {
     rd_kafka_resp_err_t code;
 
@@ -375,10 +379,26 @@ int kafka_offsets(struct kafka *kafka, rd_kafka_topic_partition_list_t *list, in
     for (int i = 0; i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
         code = list->elems[i].err;
     }
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return kafka_fail(kafka, code, "where partitions begin and end", err);
+    return code;
+}
+
+/* Leaders move, and a topic that was made a moment ago has none: it passes. */
+int kafka_offsets(struct kafka *kafka, rd_kafka_topic_partition_list_t *list, int64_t which,
+                  struct ear_error *err)
+{
+    int64_t until_us = clock_mono_us() + (int64_t)KAFKA_ANSWER_MS * 1000;
+
+    for (;;) {
+        rd_kafka_resp_err_t code = ask_offsets(kafka, list, which);
+
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            return 0;
+        }
+        if (kafka_kind_of(code) != EAR_RETRY || clock_mono_us() > until_us) {
+            return kafka_fail(kafka, code, "where partitions begin and end", err);
+        }
+        usleep(NAP_US);
     }
-    return 0;
 }
 
 int kafka_span_of(struct kafka *kafka, const struct kafka_topic *topic, int partition,

@@ -334,6 +334,8 @@ int kafka_share_guard(struct stream_transaction *transaction, struct stream_shar
 
 /* After a commit of this process: what a lookup has to have read. Any thread. */
 void kafka_table_note(struct kafka *kafka, const struct kafka_record records[], size_t count);
+/* The highest offset that this process committed; -1: none. Any thread. */
+int64_t kafka_table_noted(struct kafka *kafka, const struct kafka_topic *topic, int partition);
 void kafka_tables_free(struct kafka_tables *tables);
 
 int kafka_lookup(struct stream *stream, const char *name, const char *key, size_t key_length,

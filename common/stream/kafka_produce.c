@@ -77,11 +77,20 @@ static int make_producer(struct kafka *kafka, struct ear_error *err)
     return kafka_make(&producer->client, kafka, RD_KAFKA_PRODUCER, conf, err);
 }
 
-/* Takes the predecessor's transaction over: ends it, and fences who may still be at it. */
+/*
+ * Takes the predecessor's transaction over: ends it, and fences who may still be at it. A client
+ * that has no connection yet would look for its coordinator again only after a second: so it is
+ * asked for something else first.
+ */
 static int init_producer(struct kafka *kafka, struct ear_error *err)
 {
     int64_t until_us = clock_mono_us() + (int64_t)KAFKA_RETRY_MS / 2 * 1000;
+    const rd_kafka_metadata_t *metadata = NULL;
 
+    if (rd_kafka_metadata(kafka->producer.client, 0, NULL, &metadata, INIT_MS) ==
+        RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_metadata_destroy(metadata);
+    }
     for (;;) {
         rd_kafka_error_t *error = rd_kafka_init_transactions(kafka->producer.client, INIT_MS);
         bool again;

@@ -401,7 +401,11 @@ static int read_now(struct kafka_reader *reader, const struct share *share, stru
     return emptied ? take_all(reader, share, err) : 0;
 }
 
-/* Asks where the partitions end; a reader that stands there has nothing to read. */
+/*
+ * Asks where the partitions end; a reader that stands there has nothing to read. A commit is
+ * answered when its outcome is sure, and its end is written into the partitions a moment later:
+ * what this process committed itself is waited for, up to and with that end.
+ */
 static int ask_ends(struct kafka_reader *reader, struct ear_error *err)
 {
     rd_kafka_topic_partition_list_t *list =
@@ -414,7 +418,13 @@ static int ask_ends(struct kafka_reader *reader, struct ear_error *err)
     }
     result = kafka_offsets(reader->kafka, list, RD_KAFKA_OFFSET_END, err);
     for (size_t i = 0; i < reader->lane_count && result == 0; i++) {
-        reader->lanes[i].end = list->elems[i].offset;
+        struct kafka_lane *lane = &reader->lanes[i];
+        int64_t noted = kafka_table_noted(reader->kafka, lane->topic, lane->partition);
+
+        lane->end = list->elems[i].offset;
+        if (noted >= 0 && lane->end < noted + 2) {
+            lane->end = noted + 2;
+        }
     }
     rd_kafka_topic_partition_list_destroy(list);
     return result;

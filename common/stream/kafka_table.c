@@ -130,6 +130,15 @@ void kafka_table_note(struct kafka *kafka, const struct kafka_record records[], 
     }
 }
 
+int64_t kafka_table_noted(struct kafka *kafka, const struct kafka_topic *topic, int partition)
+{
+    struct ear_error err = {0};
+    struct kafka_tables *tables = kafka_tables_of(kafka, &err);
+
+    return tables == NULL ? -1
+                          : atomic_load(&tables->tables[topic - kafka->topics][partition].noted);
+}
+
 /* --- reading up to the end --- */
 
 int kafka_settled_end(struct kafka *kafka, const struct kafka_topic *topic, int partition,
