@@ -15,7 +15,7 @@
 struct stream_share;
 
 enum {
-    COLLECTOR_POLLS_MAX = 128,
+    COLLECTOR_POLLS_MAX = 1024,
     COLLECTOR_PAGES_MAX = 4,    /* pages that are being taken apart at once: each may be 16 MiB */
     COLLECTOR_PARTS_MAX = 1024, /* sources that take part in a group */
     COLLECTOR_CURSOR_MAX = 1024 * 1024, /* a message of the log */

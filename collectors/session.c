@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collectors/session.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "collectors/fetch/fetch.h"
@@ -13,6 +14,20 @@
 #include "common/stream/stream.h"
 
 #define USER_AGENT "earshot/" EARSHOT_VERSION
+
+/* Measured: 1,000 feeds of 100 items in flight take 115 MiB. */
+enum { TRANSFERS_MAX = 1000, FILES_WANTED = 2048 };
+
+/* A transfer is an open file; the usual limit of 1,024 is only what a process starts with. */
+static void allow_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < FILES_WANTED) {
+        limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max : FILES_WANTED;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* else some transfers wait and come again */
+    }
+}
 
 int session_check(struct session *session, const struct command_call *call, struct ear_error *err)
 {
@@ -34,13 +49,14 @@ static int open_fetch(struct session *session, struct ear_error *err)
         .body_limit_bytes = INT64_C(16) * 1024 * 1024,
         .total_timeout_us = CLOCK_MINUTE_US,
         .slow_timeout_us = 30 * CLOCK_SECOND_US,
-        .concurrent = 100,
+        .concurrent = TRANSFERS_MAX,
         .host_concurrent = 4,
         .host_rate_per_s = 10,
         .user_agent = USER_AGENT,
         .metrics = session->metrics,
     };
 
+    allow_files();
     return fetch_open(&session->fetch, &config, err);
 }
 

@@ -67,7 +67,10 @@ int fetch_open(struct fetch **out, const struct fetch_config *config, struct ear
         ear_fail_memory(err, "the fetcher");
         goto done;
     }
-    curl_multi_setopt(fetch->multi, CURLMOPT_MAXCONNECTS, (long)config->concurrent);
+    curl_multi_setopt(fetch->multi, CURLMOPT_MAXCONNECTS,
+                      (long)(config->concurrent < FETCH_IDLE_CONNECTIONS_MAX
+                                 ? config->concurrent
+                                 : FETCH_IDLE_CONNECTIONS_MAX));
     *out = fetch;
     fetch = NULL;
     result = 0;

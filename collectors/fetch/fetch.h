@@ -28,7 +28,7 @@ struct fetch_config {
     int64_t body_limit_bytes; /* decoded; 16 MiB */
     int64_t total_timeout_us; /* 60 s */
     int64_t slow_timeout_us;  /* below 64 B/s for so long: cut; 30 s */
-    int64_t concurrent;       /* transfers at once; 100 */
+    int64_t concurrent;       /* transfers at once; 1,000 */
     int64_t host_concurrent;  /* to one host without a limit of its own; 4 */
     double host_rate_per_s;   /* likewise; 10. Hosts opened by `allow` have none */
     const char *user_agent;   /* "earshot/0.1 (+…)" */

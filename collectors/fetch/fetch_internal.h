@@ -29,6 +29,7 @@ enum {
     FETCH_CONNECT_TIMEOUT_MS = 15000,
     FETCH_SPARE_HANDLES_MAX = 16,
     FETCH_HOSTS_IDLE_MAX = 4096,
+    FETCH_IDLE_CONNECTIONS_MAX = 100, /* kept for the next request */
 };
 
 /* --- addresses --- */

@@ -25,7 +25,7 @@
 #include "common/settings/settings.h"
 #include "common/stream/stream.h"
 
-enum { SOURCES_MAX = 64, NAME_SIZE = 32 };
+enum { SOURCES_MAX = 64, NAME_SIZE = 32, LONG_CURSOR = 2 * 1024 * 1024 };
 
 /* --- the reader: "post-N" shows one item and is done, "steps-N" three in three steps, "bad-N" one
  * and then a page that is useless, "long-N" wants to remember more than a message holds --- */
@@ -68,17 +68,15 @@ static int emit(const struct reading *reading, const struct source_output *outpu
 static int remember(const struct reading *reading, const struct source_output *output,
                     struct ear_error *err)
 {
-    static char long_cursor[2 * 1024 * 1024];
+    static char long_cursor[LONG_CURSOR + 16];
     char cursor[NAME_SIZE];
 
     if (strncmp(reading->source, "long-", 5) != 0) {
         (void)snprintf(cursor, sizeof(cursor), "{\"step\":%d}", reading->step);
         return output->cursor(output->user, cursor, strlen(cursor), err);
     }
-    memset(long_cursor, 'x', sizeof(long_cursor));
-    memcpy(long_cursor, "{\"x\":\"", 6);
-    memcpy(long_cursor + sizeof(long_cursor) - 2, "\"}", 2);
-    return output->cursor(output->user, long_cursor, sizeof(long_cursor), err);
+    (void)snprintf(long_cursor, sizeof(long_cursor), "{\"x\":\"%*d\"}", LONG_CURSOR, 1);
+    return output->cursor(output->user, long_cursor, strlen(long_cursor), err);
 }
 
 static int step(void *state, const struct fetch_answer *answer, const struct source_output *output,
