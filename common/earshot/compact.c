@@ -109,7 +109,10 @@ int command_compact(const struct command_call *call, struct ear_error *err)
         result = ask_needed(call, stream, err);
     } else if (stream_compact(stream, true, &freed, err) == 0) {
         set_mark(call);
-        if (!options->quiet) {
+        if (!options->quiet && freed == STREAM_FREED_LATER) {
+            fprintf(stderr, "Kafka's brokers remove what is superseded or deleted by themselves, "
+                            "at most stream.compact_lag later; they were asked to begin\n");
+        } else if (!options->quiet) {
             fprintf(stderr, "the log was rewritten; %" PRId64 " MiB given back\n", freed >> 20);
         }
         result = EXIT_DONE;

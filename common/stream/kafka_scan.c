@@ -92,7 +92,7 @@ static int take_raw(const struct kafka_scanner *scanner, struct kafka_stretch *s
     }
     if (raw->offset < stretch->end) {
         message = kafka_message(stretch->topic, raw);
-        if (!kafka_is_roll(message.key, message.key_length)) {
+        if (stretch->rolls || !kafka_is_roll(message.key, message.key_length)) {
             result = stretch->take(stretch->user, &message, err);
         }
     }

@@ -35,6 +35,7 @@ static struct kafka_table *new_tables(int count)
         pthread_mutex_init(&tables[i].lock, NULL);
         tables[i].entries.budget = VALUES_BUDGET;
         atomic_init(&tables[i].noted, -1);
+        atomic_init(&tables[i].rolled_end, -1);
     }
     return tables;
 }

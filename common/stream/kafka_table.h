@@ -33,6 +33,7 @@ struct kafka_stretch {
     /* 0: go on; 1: enough; -1: failed. The message lives during the call. */
     int (*take)(void *user, const struct stream_message *message, struct ear_error *err);
     void *user;
+    bool rolls; /* also tombstones of housekeeping */
 };
 
 /* Reads it, markers of transactions and of housekeeping left out. EAR_RETRY when nothing comes for
@@ -55,17 +56,19 @@ int kafka_begin_of(struct kafka *kafka, const struct kafka_topic *topic, int par
 struct kafka_table {
     pthread_mutex_t lock;
     struct kafka_entries entries;
-    int64_t position;      /* what to read next */
-    int64_t floor;         /* what is kept begins here: entries below it are gone */
-    int64_t fresh_mono_us; /* when it was last read to the end; 0: never */
-    _Atomic int64_t noted; /* the highest offset that this process committed; -1: none */
+    int64_t position;           /* what to read next */
+    int64_t floor;              /* what is kept begins here: entries below it are gone */
+    int64_t fresh_mono_us;      /* when it was last read to the end; 0: never */
+    _Atomic int64_t noted;      /* the highest offset that this process committed; -1: none */
+    _Atomic int64_t rolled_end; /* ending here, it needs no new segment; -1: not known */
 };
 
 struct kafka_tables {
     struct kafka_scanner scanner;
     struct kafka_table **tables; /* [topic_count], each [partitions] */
     pthread_mutex_t shares_lock;
-    struct kafka_share *shares; /* a list: what they own is answered by them */
+    struct kafka_share *shares;   /* a list: what they own is answered by them */
+    _Atomic int64_t keep_mono_us; /* when keeping house looks again */
 };
 
 /* Made at the first need; any thread. NULL with err. */
@@ -96,6 +99,14 @@ int kafka_share_lookup(struct kafka_tables *tables, const struct kafka_topic *to
 /* A copy of a value, NUL-ended, the caller's. */
 EAR_MUST_CHECK
 int kafka_copy_value(char **out, size_t *out_length, const char *value, size_t value_length,
+                     struct ear_error *err);
+
+/* --- kafka_write.c --- */
+
+/* Adds a tombstone to a partition of one's own choice. */
+EAR_MUST_CHECK
+int kafka_publish_to(struct stream_transaction *transaction, struct kafka_topic *topic,
+                     int partition, const char *key, size_t key_length, int64_t at_us,
                      struct ear_error *err);
 
 /* --- kafka_keep.c --- */

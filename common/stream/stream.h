@@ -331,17 +331,22 @@ double stream_fullness(struct stream *stream);
  * A bounded slice of compaction and retention as of now_us; call about once a second from any role.
  * Sets *more if there is work left. Removes nothing that a group has still to read: superseded
  * messages and tombstones go once compact_lag_us has passed and every group of the topic has read
- * them, the rest by age or, in topics that yield, for want of room. No-op on Kafka and where the
- * stream is read_only.
+ * them, the rest by age or, in topics that yield, for want of room. On Kafka brokers do all this by
+ * themselves; here partitions that fell silent get what makes a broker clean them too
+ * (kafka_keep.c). No-op where the stream is read_only.
  */
 EAR_MUST_CHECK
 int stream_maintain(struct stream *stream, int64_t now_us, bool *more, struct ear_error *err);
+
+enum { STREAM_FREED_LATER = -1 };
 
 /*
  * Removes every superseded message now, whatever the lag and whoever has not read it, and every
  * tombstone that all groups have read (the others go with maintenance): what `forget` needs. With
  * `disk`: also rewrites the file without them, which needs every other process to have
- * closed it (EAR_RETRY names who has not) and fills *freed_bytes.
+ * closed it (EAR_RETRY names who has not) and fills *freed_bytes. On Kafka it closes the segments
+ * that hold such messages, and *freed_bytes is STREAM_FREED_LATER: brokers clean them by
+ * themselves, within compact_lag_us.
  */
 EAR_MUST_CHECK
 int stream_compact(struct stream *stream, bool disk, int64_t *freed_bytes, struct ear_error *err);
