@@ -394,4 +394,6 @@ const struct stream_backend stream_kafka = {
     .each_group = kafka_each_group,
     .forget_group = kafka_forget_group,
     .fullness = kafka_fullness,
+    .maintain = kafka_maintain,
+    .compact = kafka_compact,
 };

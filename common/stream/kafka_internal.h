@@ -65,6 +65,7 @@ struct kafka_producer {
     int64_t delivery_us;      /* message.timeout.ms */
     size_t delivered, failed; /* reports of the transaction at work */
     rd_kafka_resp_err_t failure;
+    bool twice; /* fenced before its time: the instance is used twice */
 };
 
 struct kafka_tables;
@@ -294,6 +295,8 @@ void kafka_producer_close(struct kafka *kafka);
 /* Judges one call's error, destroys it and fills err; repeats a step while it may be repeated. */
 enum kafka_verdict kafka_judge(struct kafka *kafka, rd_kafka_error_t *error, const char *doing,
                                struct ear_error *err);
+/* What broke the producer, where that says more than the step that met it. */
+void kafka_note_broken(struct kafka *kafka, struct ear_error *err);
 enum kafka_verdict kafka_insist(struct kafka *kafka, const struct kafka_step *step,
                                 struct ear_error *err);
 /* Waits for every report; -1: some are still out though their time is over. */

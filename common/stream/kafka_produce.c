@@ -133,17 +133,27 @@ int kafka_producer_ready(struct kafka *kafka, struct ear_error *err)
 /* Fenced before its time is up: by another process of the same name, not by the coordinator. */
 static int fail_fenced(struct kafka *kafka, struct ear_error *err)
 {
-    const struct kafka_producer *producer = &kafka->producer;
+    struct kafka_producer *producer = &kafka->producer;
 
     if (clock_mono_us() - producer->begun_us >= producer->timeout_us) {
         return ear_fail(err, EAR_RETRY,
                         "Kafka at %s ended a transaction that was open longer than %lld ms",
                         kafka->brokers, (long long)(producer->timeout_us / 1000));
     }
+    producer->twice = true;
     return ear_fail(err, EAR_FATAL,
                     "another process writes as '%s': the same instance is used twice; give each "
                     "process a stream.instance of its own",
                     kafka->transactional_id);
+}
+
+/* Records that were under way when the producer was fenced fail first, with less to say. */
+void kafka_note_broken(struct kafka *kafka, struct ear_error *err)
+{
+    if (kafka->producer.client != NULL &&
+        rd_kafka_fatal_error(kafka->producer.client, NULL, 0) == RD_KAFKA_RESP_ERR__FENCED) {
+        fail_fenced(kafka, err);
+    }
 }
 
 enum kafka_verdict kafka_judge(struct kafka *kafka, rd_kafka_error_t *error, const char *doing,

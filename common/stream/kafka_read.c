@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/stream/kafka_internal.h"
+#include "common/stream/kafka_table.h"
 
 enum {
     NAP_MS = 100,       /* the group's callbacks are served at least this often */
@@ -237,7 +237,7 @@ static int give(struct kafka_lane *lane, const rd_kafka_message_t *message,
     if (message->offset < lane->next) {
         return 0;
     }
-    if (batch_add(batch, &copy, err) != 0) {
+    if (!kafka_is_roll(copy.key, copy.key_length) && batch_add(batch, &copy, err) != 0) {
         return -1;
     }
     lane->next = message->offset + 1;

@@ -484,7 +484,11 @@ int kafka_share_committed(struct kafka_share *share, const struct kafka_record r
         }
     }
     pthread_mutex_unlock(&share->lock);
-    return result == 0 ? 0 : ear_fail_memory(err, "what a shared partition holds");
+    if (result != 0) {
+        kafka_share_void(share, false); /* what is committed is read again */
+        return ear_fail_memory(err, "what a shared partition holds");
+    }
+    return 0;
 }
 
 void kafka_share_void(struct kafka_share *share, bool twice)

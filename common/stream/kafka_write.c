@@ -20,7 +20,7 @@
 #include "common/hash.h"
 #include "common/instant.h"
 #include "common/metrics.h"
-#include "common/stream/kafka_internal.h"
+#include "common/stream/kafka_table.h"
 #include "common/testfault.h"
 #include "common/testpoint.h"
 
@@ -151,10 +151,33 @@ static int check_message(const struct kafka_topic *topic, const char *key, size_
                         "too_large: a message for topic '%s' has %zu bytes; at most %d are taken",
                         topic->name, value_length, STREAM_MESSAGE_MAX);
     }
+    if (kafka_is_roll(key, key_length)) {
+        return ear_fail(err, EAR_REJECT, "bad_id: the key '%s' is the log's own", KAFKA_ROLL_KEY);
+    }
     if (key == NULL && topic->compact) {
         return ear_fail(err, EAR_REJECT, "no_key: topic '%s' is compacted: messages need a key",
                         topic->name);
     }
+    return 0;
+}
+
+/* Housekeeping's own tombstones: as few as partitions, in a partition of its choice. */
+int kafka_publish_to(struct stream_transaction *base, struct kafka_topic *topic, int partition,
+                     const char *key, size_t key_length, int64_t at_us, struct ear_error *err)
+{
+    struct kafka_transaction *transaction = (struct kafka_transaction *)base;
+    struct kafka_record *record = new_record(transaction, err);
+
+    if (record == NULL) {
+        return -1;
+    }
+    *record = (struct kafka_record){.topic = topic,
+                                    .partition = partition,
+                                    .at_us = at_us,
+                                    .key = key,
+                                    .key_length = key_length,
+                                    .offset = -1};
+    transaction->record_count++;
     return 0;
 }
 
@@ -579,6 +602,7 @@ static int run(struct kafka_transaction *transaction, struct ear_error *err)
     if (verdict == KAFKA_SPOILT && give_up(kafka) != 0) {
         verdict = KAFKA_LOST;
         committing = false; /* asked to be aborted: whoever comes next sees to it */
+        kafka_note_broken(kafka, err);
     }
     if (verdict == KAFKA_LOST && committing) {
         return find_out(transaction, err);
@@ -594,7 +618,10 @@ static int settle(struct kafka_transaction *transaction, int result, struct ear_
 {
     if (result != 0) {
         if (transaction->share != NULL) {
-            kafka_share_void(transaction->share, err->kind == EAR_FATAL);
+            const bool twice = transaction->kafka->producer.twice;
+
+            kafka_share_void(transaction->share, twice);
+            err->kind = twice ? EAR_FENCED : err->kind; /* stream_share_turn says more */
         }
         return -1;
     }

@@ -2,8 +2,8 @@
 
 /*
  * Sharing keys out on a real Kafka, among processes that are killed, stopped and paused. What each
- * test shows in the end is read from the log: every key's numbers 1, 2, 3, … once each and in order,
- * the last of them in the table. Sessions last 2 s here, transactions 4 s or 10 s.
+ * test shows in the end is read from the log: every key's numbers 1, 2, 3, … once each and in
+ * order, the last of them in the table. Sessions last 2 s here, transactions 4 s or 10 s.
  */
 
 #include <errno.h>
@@ -32,7 +32,7 @@
 enum { MEMBERS_MAX = 4, SKIPPED = 77, MS = 1000 };
 
 static const int64_t SECOND_US = 1000000;
-static const int64_t SESSION_US = 2 * 1000000;
+static const int64_t SESSION_US = INT64_C(2000000);
 
 struct process {
     pid_t pid;
@@ -81,8 +81,8 @@ static void start(struct test *test, int number, const char *instance, const cha
             close(i);
         }
         if (kill_point != NULL) {
-            setenv("EARSHOT_KILL_POINT", kill_point, 1);
-            setenv("EARSHOT_KILL_POINT_MARK", test->mark, 1);
+            setenv("EARSHOT_KILL_POINT", kill_point, 1);      /* NOLINT(concurrency-mt-unsafe) */
+            setenv("EARSHOT_KILL_POINT_MARK", test->mark, 1); /* NOLINT(concurrency-mt-unsafe) */
         }
         execl("/proc/self/exe", "test_kafka_share", "--member", test->url, instance, mode,
               "session.timeout.ms=" SESSION_MS, transaction, (char *)NULL);
@@ -185,8 +185,8 @@ static void end_member(struct test *test, int number)
     assert_int_equal(process->wrong, 0);
 }
 
-/* Waits until members [0..MEMBERS_MAX) own what `wanted` says (-1: something), or fails. Returns how
- * long that took. */
+/* Waits until members [0..MEMBERS_MAX) own what `wanted` says (-1: something), or fails. Returns
+ * how long that took. */
 static int64_t await_owned(struct test *test, const int wanted[MEMBERS_MAX], int64_t most_us)
 {
     const int64_t began_us = mono_us();
@@ -474,9 +474,9 @@ static void after_an_abort_everything_is_restored(void **state)
 static void who_dies_in_a_transaction_leaves_nothing_of_it(void **state)
 {
     struct test *test = *state;
-    static const char *const points[] = {"kafka.begun:9", "kafka.flushed:9", "kafka.offsets-sent:9",
-                                         "kafka.committed:9", "kafka.share-assigned:1",
-                                         "kafka.share-restored:3"};
+    static const char *const points[] = {"kafka.begun:9",          "kafka.flushed:9",
+                                         "kafka.offsets-sent:9",   "kafka.committed:9",
+                                         "kafka.share-assigned:1", "kafka.share-restored:3"};
 
     for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
         start(test, 0, "a", "write", SHORT_TRANSACTION, points[i]);
