@@ -98,6 +98,13 @@ void command_stop_on_signals(void);
 bool command_stop_asked(void);
 bool command_reload_asked(void); /* reads and clears */
 
+/*
+ * From now on a process that is asked to stop ends after so many seconds wherever it is: its exit
+ * code is EXIT_LATER, what it had under way is left to whoever comes next. For roles, which may
+ * hang in a service that does not answer.
+ */
+void command_stop_within(int seconds);
+
 /* Path of a program beside this one, or of a file of share_dir; written to out. Returns out. */
 const char *command_program_path(const struct command_call *call, const char *program, char *out,
                                  size_t size);

@@ -475,6 +475,25 @@ static void signals_set_flags(void **state)
     assert_true(command_stop_asked());
 }
 
+static void a_role_that_hangs_ends_in_time(void **state)
+{
+    int status = 0;
+    pid_t child = fork();
+
+    (void)state;
+    if (child == 0) {
+        command_stop_on_signals();
+        command_stop_within(1);
+        raise(SIGTERM);
+        for (;;) {
+            pause();
+        }
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), EXIT_LATER);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -489,6 +508,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(another_programs_command_is_run_there_with_the_same_clock),
         cmocka_unit_test(settings_are_loaded_and_their_mistakes_named),
         cmocka_unit_test(output_that_cannot_be_written_is_a_failure),
+        cmocka_unit_test(a_role_that_hangs_ends_in_time),
         cmocka_unit_test(signals_set_flags),
     };
 
