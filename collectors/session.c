@@ -8,7 +8,6 @@
 #include "collectors/post.h"
 #include "common/command/command.h"
 #include "common/config/config.h"
-#include "common/lockfile.h"
 #include "common/metrics.h"
 #include "common/settings/settings.h"
 #include "common/stream/stream.h"
@@ -60,15 +59,14 @@ static int open_fetch(struct session *session, struct ear_error *err)
     return fetch_open(&session->fetch, &config, err);
 }
 
-int session_open(struct session *session, const char *lock, struct ear_error *err)
+int session_open(struct session *session, const char *role, struct ear_error *err)
 {
-    char folder[4096];
-
-    settings_run_dir(session->settings, folder, sizeof(folder));
-    if (lockfile_open(&session->lock, folder, lock, err) != 0 ||
-        settings_open_stream(&session->stream, session->settings, false, err) != 0 ||
+    if (settings_role_open(&session->role, session->settings, role, err) != 0 ||
+        metrics_new(&session->metrics, err) != 0 ||
+        settings_open_role_stream(&session->stream, session->settings, &session->role,
+                                  session->metrics, err) != 0 ||
         pseudonym_key_load(&session->key, session->settings->author_key_path, err) != 0 ||
-        metrics_new(&session->metrics, err) != 0 || open_fetch(session, err) != 0) {
+        open_fetch(session, err) != 0) {
         return -1;
     }
     return post_rules_new(&session->rules, session->settings, &session->key, err);
@@ -91,9 +89,9 @@ void session_close(struct session *session)
 {
     post_rules_free(session->rules);
     fetch_close(session->fetch);
-    metrics_free(session->metrics);
     stream_close(session->stream);
-    lockfile_close(session->lock);
+    metrics_free(session->metrics);
+    settings_role_close(&session->role);
     sources_clear(&session->sources);
     *session = (struct session){0};
 }

@@ -11,10 +11,10 @@
 #include "common/clock.h"
 #include "common/error.h"
 #include "common/hash.h"
+#include "common/settings/settings.h"
 
 struct command_call;
 struct fetch;
-struct lockfile;
 struct metrics;
 struct post_rules;
 struct settings;
@@ -24,7 +24,7 @@ struct session {
     struct settings *settings; /* borrowed */
     struct clock clock;
     struct sources sources;
-    struct lockfile *lock;
+    struct settings_role role;
     struct stream *stream;
     struct metrics *metrics;
     struct fetch *fetch;
@@ -39,7 +39,7 @@ int session_check(struct session *session, const struct command_call *call, stru
 /* Takes the lock of that name ("collect", "import") and opens the log, the fetcher and the rules.
  * -1: EAR_RETRY (held; the log away), EAR_CONFIG, EAR_FATAL. */
 EAR_MUST_CHECK
-int session_open(struct session *session, const char *lock, struct ear_error *err);
+int session_open(struct session *session, const char *role, struct ear_error *err);
 
 /* Opens the fetcher and the rules alone: writes nothing anywhere. */
 EAR_MUST_CHECK

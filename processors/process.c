@@ -23,7 +23,6 @@
 
 #include "common/clock.h"
 #include "common/http/http_server.h"
-#include "common/lockfile.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/settings/settings.h"
@@ -72,7 +71,7 @@ struct process {
     struct stream *stream;
     struct metrics *metrics;
     struct health *health;
-    struct lockfile *lock;
+    struct settings_role role;
     struct worker *workers; /* [count] */
     size_t count;
     atomic_bool stop;
@@ -293,12 +292,10 @@ static int start_workers(struct process *process, struct ear_error *err)
 
 static int open_process(struct process *process, struct ear_error *err)
 {
-    char run_dir[4096];
-
-    settings_run_dir(process->settings, run_dir, sizeof run_dir);
     if (metrics_new(&process->metrics, err) != 0 || open_chains(process, err) != 0 ||
-        lockfile_open(&process->lock, run_dir, "process", err) != 0 ||
-        settings_open_stream(&process->stream, process->settings, false, err) != 0 ||
+        settings_role_open(&process->role, process->settings, "process", err) != 0 ||
+        settings_open_role_stream(&process->stream, process->settings, &process->role,
+                                  process->metrics, err) != 0 ||
         open_runners(process, err) != 0) {
         return -1;
     }
@@ -317,7 +314,7 @@ static void close_process(struct process *process)
     free(process->workers);
     stream_close(process->stream);
     metrics_free(process->metrics);
-    lockfile_close(process->lock);
+    settings_role_close(&process->role);
 }
 
 /* The error of the worker that failed first in the configuration; -1 if there is one. */

@@ -5,7 +5,6 @@
 
 #include "common/child.h"
 #include "common/earshot/earshot_internal.h"
-#include "common/lockfile.h"
 #include "common/log.h"
 
 const struct role roles[ROLE_COUNT] = {
@@ -59,10 +58,9 @@ int launch_run(const struct launch *launch, struct ear_error *err)
 static int carry(const struct command_call *call, const struct settings *settings, int which,
                  int64_t left_us, struct ear_error *err)
 {
-    char dir[4096];
     struct launch launch;
 
-    if (lockfile_holder(settings_run_dir(settings, dir, sizeof dir), roles[which].name) > 0) {
+    if (settings_role_holder(settings, roles[which].name) > 0) {
         return EXIT_DONE;
     }
     if (left_us <= 0) {

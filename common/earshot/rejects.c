@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "common/earshot/earshot_internal.h"
-#include "common/lockfile.h"
 #include "common/message/message.h"
 
 enum { CURSOR_MAX = 4 * 1024 * 1024, PLACE_MAX = 256 };
@@ -271,9 +270,7 @@ static int carry_on(struct work *work, struct ear_error *err)
 
 static int act(struct work *work, const char *verb, struct ear_error *err)
 {
-    char dir[4096];
-    pid_t holder = lockfile_holder(settings_run_dir(work->call->settings, dir, sizeof dir),
-                                   roles[ROLE_COLLECT].name);
+    pid_t holder = settings_role_holder(work->call->settings, roles[ROLE_COLLECT].name);
 
     if (strcmp(verb, "drop") == 0) {
         return in_transaction(work, drop_one);

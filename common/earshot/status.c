@@ -9,7 +9,6 @@
 
 #include "common/child.h"
 #include "common/earshot/earshot_internal.h"
-#include "common/lockfile.h"
 
 const struct ear_option status_options[] = {
     {"watch", EAR_BOOLEAN, offsetof(struct status_values, watch), "false",
@@ -102,10 +101,7 @@ static bool count_reject(void *user, const struct stream_message *message)
 
 static pid_t holder_of(const struct status *status, size_t which)
 {
-    char dir[4096];
-
-    return lockfile_holder(settings_run_dir(status->call->settings, dir, sizeof dir),
-                           roles[which].name);
+    return settings_role_holder(status->call->settings, roles[which].name);
 }
 
 /* What the sink knows: counts, positions, the oldest post. Its absence is no error here. */

@@ -41,7 +41,7 @@ void settings_check_secrets(struct config *config, const struct config_node *roo
         const struct config_node *node = config_at(root, i);
         const char *key = config_is_mapping(root) ? config_key_at(root, i) : "";
         const char *text = config_scalar(node);
-        bool secret = names_secret(key);
+        bool secret = names_secret(key) && strcmp(config_path(node), "stream.security.key") != 0;
 
         if (text == NULL) {
             if (strcmp(key, "map") != 0 && strcmp(key, "brands") != 0 &&

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "common/settings/settings.h"
+#include "common/settings/settings_internal.h"
 
 /* Makes a folder and those above it; only their owner may look in. */
 static int make_folders(const char *path, struct ear_error *err)
@@ -30,19 +30,44 @@ static int make_folders(const char *path, struct ear_error *err)
     return 0;
 }
 
-int settings_open_stream(struct stream **out, const struct settings *settings, bool read_only,
-                         struct ear_error *err)
+static struct stream_config configure(const struct settings *settings)
 {
-    struct stream_config config = {
+    return (struct stream_config){
         .url = settings->stream_url,
         .size_bytes = settings->stream_size_bytes,
         .compact_lag_us = settings->compact_lag_us,
         .topics = settings->topics,
         .topic_count = settings->topic_count,
-        .read_only = read_only,
+        .replication = settings->stream_replication,
+        .security = settings->stream_security,
+        .options = settings->stream_options,
+        .option_count = settings->stream_option_count,
     };
+}
 
+int settings_open_stream(struct stream **out, const struct settings *settings, bool read_only,
+                         struct ear_error *err)
+{
+    struct stream_config config = configure(settings);
+
+    config.read_only = read_only;
     if (!read_only && make_folders(settings->data_dir, err) != 0) {
+        return -1;
+    }
+    return stream_open(out, &config, err);
+}
+
+int settings_open_role_stream(struct stream **out, const struct settings *settings,
+                              const struct settings_role *role, struct metrics *metrics,
+                              struct ear_error *err)
+{
+    struct stream_config config = configure(settings);
+    char instance[160];
+
+    config.role = role->name;
+    config.instance = settings_instance(settings, role->index, instance, sizeof instance);
+    config.metrics = metrics;
+    if (make_folders(settings->data_dir, err) != 0) {
         return -1;
     }
     return stream_open(out, &config, err);

@@ -261,21 +261,24 @@ void settings_make_topics(struct settings *settings, const struct root_keys *key
     int64_t horizon = keys->store.horizon;
     int64_t posts = or_else(keys->stream.topics.posts.retention, 30 * CLOCK_DAY_US);
     const struct stream_topic topics[] = {
-        {.name = "posts", .compact = true, .retention_us = posts, .yields = true},
+        {.name = "posts", .compact = true, .retention_us = posts, .yields = true, .event = "post"},
         {.name = "insights",
          .compact = true,
-         .retention_us = or_else(keys->stream.topics.insights.retention, horizon)},
+         .retention_us = or_else(keys->stream.topics.insights.retention, horizon),
+         .event = "insight"},
         {.name = "cursors", .compact = true},
         {.name = "seen", .compact = true, .retention_us = horizon, .by_prefix = true},
-        {.name = "decisions"},
+        {.name = "decisions", .event = "decision"},
         {.name = "forgotten", .compact = true},
-        {.name = "trends", .compact = true},
+        {.name = "trends", .compact = true, .event = "trend"},
         {.name = "rejects",
          .compact = true,
-         .retention_us = or_else(keys->stream.topics.rejects.retention, 30 * CLOCK_DAY_US)},
+         .retention_us = or_else(keys->stream.topics.rejects.retention, 30 * CLOCK_DAY_US),
+         .event = "reject"},
         {.name = "bodies", .compact = true, .retention_us = CLOCK_DAY_US},
         {.name = "audit",
-         .retention_us = or_else(keys->stream.topics.audit.retention, 7 * CLOCK_DAY_US)},
+         .retention_us = or_else(keys->stream.topics.audit.retention, 7 * CLOCK_DAY_US),
+         .event = "audit"},
     };
 
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
@@ -290,7 +293,8 @@ void settings_make_topics(struct settings *settings, const struct root_keys *key
                            (struct stream_topic){.name = between[j],
                                                  .compact = true,
                                                  .retention_us = posts,
-                                                 .yields = true})) {
+                                                 .yields = true,
+                                                 .event = "insight"})) {
                 config_report(settings->config, CONFIG_ERROR, processor->node,
                               "more than 7 topics of one's own; use fewer");
                 return;

@@ -146,15 +146,22 @@ static int set_stream(struct settings *settings, const char *url, const struct c
     const char *path = NULL;
     char *whole = NULL;
 
-    if (url != NULL && strncmp(url, "kafka:", 6) == 0) {
-        config_report(settings->config, CONFIG_ERROR, node,
-                      "not built yet: Kafka as the stream; leave 'url' out for the log in the data "
-                      "folder");
+    struct ear_error why = {EAR_NONE, ""};
+
+    if (url != NULL && strncmp(url, "kafka:", 6) == 0 && !config_is_unset(node)) {
+        if (stream_check_url(url, &why) == 0) {
+            settings->stream_url = url;
+            return 0;
+        }
+        config_report(settings->config, CONFIG_ERROR, node, "%s", why.message);
         url = NULL;
     } else if (url != NULL && (strncmp(url, "local:", 6) != 0 || url[6] == '\0')) {
         if (!config_is_unset(node)) {
-            config_report(settings->config, CONFIG_ERROR, node,
-                          "'%s' is no stream; write local:PATH, or leave 'url' out", url);
+            config_report(
+                settings->config, CONFIG_ERROR, node,
+                "'%s' is no stream; write local:PATH or kafka://HOST:PORT/PREFIX, or leave "
+                "'url' out",
+                url);
         }
         url = NULL;
     }
@@ -221,7 +228,8 @@ static int set_places(struct settings *settings, const struct root_keys *keys, c
             0) {
         return -1;
     }
-    if (set_stream(settings, keys->stream.url, config_get(stream, "url"), err) != 0) {
+    if (set_stream(settings, keys->stream.url, config_get(stream, "url"), err) != 0 ||
+        settings_read_kafka(settings, keys, root, err) != 0) {
         return -1;
     }
     return set_author_key(settings, config_get(config_get(root, "authors"), "key"), err);

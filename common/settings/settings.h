@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/clock.h"
 #include "common/config/config.h"
@@ -21,6 +22,9 @@
 #include "common/instant.h"
 #include "common/option.h"
 #include "common/stream/stream.h"
+
+struct lockfile;
+struct metrics;
 
 /* A brand or competitor with the words that name it. */
 struct settings_brand {
@@ -77,6 +81,11 @@ struct settings {
     const char *stream_url;          /* local:DATA/log by default */
     int64_t stream_size_bytes;
     int64_t compact_lag_us;
+    int stream_replication;      /* Kafka: of topics that are made; 0: the broker's */
+    const char *stream_instance; /* Kafka: as configured; NULL: made from host and data */
+    struct stream_security stream_security;
+    const struct stream_option *stream_options; /* [stream_option_count] */
+    size_t stream_option_count;
     struct stream_topic
         topics[16]; /* [topic_count], with the policies of architecture.md as configured */
     size_t topic_count;
@@ -122,11 +131,43 @@ char *settings_path(const struct settings *settings, const char *path);
 /* DATA/run, where the roles' lock files lie; written to out. */
 const char *settings_run_dir(const struct settings *settings, char *out, size_t size);
 
-/* Opens the configured stream with all topics. Makes the data folder where it is missing, unless
- * read_only. */
+/* Whether the log is Kafka's: then several processes of a role share the work. */
+bool settings_on_kafka(const struct settings *settings);
+
+/*
+ * A process of a role: its lock in DATA/run. On the local log there is one, ROLE.lock, and who
+ * comes second is told who the first is (EAR_RETRY). On Kafka a process takes the first that is
+ * free of ROLE.lock, ROLE-1.lock, …; the number is part of its instance, so that a process that is
+ * started again takes over what its dead predecessor left open.
+ */
+struct settings_role {
+    const char *name; /* "collect"; borrowed */
+    int index;
+    struct lockfile *lock;
+};
+
+enum { SETTINGS_ROLE_MAX = 64 }; /* processes of a role on one machine, for one data folder */
+
+EAR_MUST_CHECK
+int settings_role_open(struct settings_role *out, const struct settings *settings, const char *name,
+                       struct ear_error *err);
+void settings_role_close(struct settings_role *role);
+
+/* The pid of a process that is a role here now, or 0. */
+pid_t settings_role_holder(const struct settings *settings, const char *name);
+
+/*
+ * Opens the configured stream with all topics. Makes the data folder where it is missing, unless
+ * read_only. settings_open_stream is for commands; a role says who it is, and where the stream's
+ * metrics go (borrowed, NULL: nowhere).
+ */
 EAR_MUST_CHECK
 int settings_open_stream(struct stream **out, const struct settings *settings, bool read_only,
                          struct ear_error *err);
+EAR_MUST_CHECK
+int settings_open_role_stream(struct stream **out, const struct settings *settings,
+                              const struct settings_role *role, struct metrics *metrics,
+                              struct ear_error *err);
 
 /*
  * Prints findings in the order of their places: one a line, FILE:LINE:COL KEY: TEXT, to stderr, or

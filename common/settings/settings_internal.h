@@ -16,10 +16,14 @@ struct root_keys {
     const char *data;
     const struct config_node *brands, *competitors, *sources, *processors, *sinks;
     struct {
-        const char *url;
+        const char *url, *instance;
         int64_t size, compact_lag;
         struct {
-            int64_t partitions;
+            const char *protocol, *mechanism, *user, *password, *ca, *certificate, *key;
+        } security;
+        const struct config_node *librdkafka;
+        struct {
+            int64_t partitions, replication;
             struct {
                 int64_t retention;
             } posts, insights, rejects, audit;
@@ -94,12 +98,18 @@ int settings_read_processors(struct settings *settings, const struct config_node
                              struct ear_error *err);
 int settings_read_includes(struct settings *settings, struct root_keys *keys,
                            struct settings_files *files, struct ear_error *err);
+/* After the URL is known: security, librdkafka, instance, replication. */
+int settings_read_kafka(struct settings *settings, const struct root_keys *keys,
+                        const struct config_node *root, struct ear_error *err);
 void settings_check_sinks(struct settings *settings, const struct config_node *node);
 void settings_make_topics(struct settings *settings, const struct root_keys *keys);
 void settings_check_secrets(struct config *config, const struct config_node *root);
 void settings_check_listen(struct config *config, const struct config_node *node);
 void settings_check_network(struct config *config, const struct config_node *allow);
 void settings_check_same(struct config *config, const struct config_node *same);
+
+/* The name of a process among all that write the log, the same after a restart. Returns out. */
+const char *settings_instance(const struct settings *settings, int index, char *out, size_t size);
 
 /* words[] ends with NULL. */
 bool settings_is_among(const char *word, const char *const words[]);

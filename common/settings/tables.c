@@ -70,13 +70,6 @@ static const struct ear_option business_hours[] = {
     END,
 };
 
-static const struct ear_option security[] = {
-    UNBUILT("protocol", "Kafka"), UNBUILT("mechanism", "Kafka"),
-    UNBUILT("user", "Kafka"),     UNBUILT("password", "Kafka"),
-    UNBUILT("ca", "Kafka"),       UNBUILT("certificate", "Kafka"),
-    UNBUILT("key", "Kafka"),      END,
-};
-
 /* --- earshot.yaml --- */
 
 /* Where a member lies in the struct of its section. NOLINTBEGIN(bugprone-macro-parentheses) */
@@ -99,7 +92,8 @@ static const struct ear_option retention[] = {
 static const struct ear_option topics[] = {
     {"partitions", EAR_INTEGER, WITHIN(root_keys, stream.topics, partitions), "4 [1..64]",
      "how many partitions a topic is made with; never changed afterwards", NULL},
-    UNBUILT("replication", "Kafka as the stream"),
+    {"replication", EAR_INTEGER, WITHIN(root_keys, stream.topics, replication), "0 [0..32]",
+     "Kafka: on how many brokers a topic is made, such as 3; 0: as the brokers have it", NULL},
     TOPIC(posts),
     TOPIC(insights),
     TOPIC(rejects),
@@ -107,17 +101,42 @@ static const struct ear_option topics[] = {
     END,
 };
 
+#define SECURITY(member) WITHIN(root_keys, stream.security, member)
+
+static const struct ear_option security[] = {
+    {"protocol", EAR_CHOICE, SECURITY(protocol), "|PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL",
+     "how the brokers are spoken to", NULL},
+    {"mechanism", EAR_CHOICE, SECURITY(mechanism), "|PLAIN|SCRAM-SHA-256|SCRAM-SHA-512",
+     "how a user signs in", NULL},
+    {"user", EAR_STRING, SECURITY(user), NULL, "who signs in", NULL},
+    {"password", EAR_STRING, SECURITY(password), NULL, "its password: ${file:NAME}", NULL},
+    {"ca", EAR_STRING, SECURITY(ca), NULL,
+     "PEM file of who signed the brokers' certificates; the system's without it", NULL},
+    {"certificate", EAR_STRING, SECURITY(certificate), NULL,
+     "PEM file of a certificate of one's own", NULL},
+    {"key", EAR_STRING, SECURITY(key), NULL, "PEM file of its key", NULL},
+    END,
+};
+
 static const struct ear_option stream[] = {
     {"url", EAR_STRING, WITHIN(root_keys, stream, url), NULL,
-     "where the log lies: local:PATH; the default is local:DATA/log", NULL},
+     "where the log lies: local:PATH or kafka://HOST:PORT[,…]/PREFIX; the default is "
+     "local:DATA/log",
+     NULL},
     {"size", EAR_SIZE, WITHIN(root_keys, stream, size), "8GiB [4MiB..16TiB]",
      "the log's fixed size, such as 8GiB; at 90 % of it collectors pause", NULL},
     {"compact_lag", EAR_DURATION, WITHIN(root_keys, stream, compact_lag), "12h [0..24h]",
      "how long a superseded message stays readable, such as 12h", NULL},
-    UNBUILT_SECTION("security", "Kafka as the stream", security),
+    {"instance", EAR_STRING, WITHIN(root_keys, stream, instance), NULL,
+     "Kafka: the name of this machine among all that run Earshot; made from the host and the data "
+     "folder",
+     NULL},
+    {"security", EAR_SECTION, WITHIN(root_keys, stream, security), NULL,
+     "Kafka: how to sign in, and by which certificates", security},
     {"topics", EAR_SECTION, WITHIN(root_keys, stream, topics), NULL,
      "partitions, and what each topic keeps", topics},
-    UNBUILT("librdkafka", "Kafka as the stream"),
+    {"librdkafka", EAR_TREE, WITHIN(root_keys, stream, librdkafka), NULL,
+     "Kafka: settings of librdkafka's that are passed through, such as {linger.ms: 50}", NULL},
     END,
 };
 

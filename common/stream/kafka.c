@@ -20,7 +20,7 @@ static const char scheme[] = "kafka://";
 static int fail_url(const char *url, const char *why, struct ear_error *err)
 {
     return ear_fail(err, EAR_CONFIG,
-                    "stream.url '%.200s': %s; write kafka://HOST:PORT[,HOST:PORT…]/PREFIX, such as "
+                    "the URL '%.200s': %s; write kafka://HOST:PORT[,HOST:PORT…]/PREFIX, such as "
                     "kafka://kafka-1:9092,kafka-2:9092/acme.earshot",
                     strchr(url, '@') == NULL ? url : scheme, why);
 }
@@ -144,8 +144,11 @@ static int copy_settings(struct kafka *kafka, const struct stream_config *config
         }
     }
     for (size_t i = 0; i < config->option_count; i++) {
-        if (stream_check_option(&config->options[i], err) != 0 ||
-            add_setting(kafka, config->options[i].name, config->options[i].value, err) != 0) {
+        if (stream_check_option(&config->options[i], err) != 0) {
+            ear_error_context(err, "stream.librdkafka");
+            return -1;
+        }
+        if (add_setting(kafka, config->options[i].name, config->options[i].value, err) != 0) {
             return -1;
         }
     }
@@ -365,6 +368,7 @@ char *kafka_full_group(const struct kafka *kafka, const char *group, struct ear_
 
 const struct stream_backend stream_kafka = {
     .scheme = "kafka:",
+    .check_url = kafka_check_url,
     .open = kafka_open,
     .close = kafka_close,
     .subscribe = kafka_subscribe,

@@ -56,7 +56,7 @@ int kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct
     char why[256];
 
     if (rd_kafka_conf_set(conf, name, value, why, sizeof why) != RD_KAFKA_CONF_OK) {
-        return ear_fail(err, EAR_CONFIG, "stream.librdkafka: %s", why);
+        return ear_fail(err, EAR_CONFIG, "librdkafka says: %s", why);
     }
     return 0;
 }
@@ -221,8 +221,8 @@ int stream_check_option(const struct stream_option *option, struct ear_error *er
 
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
         if (strcmp(option->name, ours[i].name) == 0) {
-            return ear_fail(err, EAR_CONFIG, "stream.librdkafka: '%s' is not passed through: %s",
-                            option->name, ours[i].instead);
+            return ear_fail(err, EAR_CONFIG, "'%s' is not passed through: %s", option->name,
+                            ours[i].instead);
         }
     }
     conf = rd_kafka_conf_new();

@@ -27,17 +27,32 @@ int64_t stream_start_at(const struct stream_start *start, const char *topic, int
     return start->at == NULL ? STREAM_AT_GROUP : start->at(start->user, topic, partition, err);
 }
 
-int stream_open(struct stream **out, const struct stream_config *config, struct ear_error *err)
+static const struct stream_backend *backend_of(const char *url, struct ear_error *err)
 {
     for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++) {
-        if (strncmp(config->url, backends[i]->scheme, strlen(backends[i]->scheme)) == 0) {
-            return backends[i]->open(out, config, err);
+        if (strncmp(url, backends[i]->scheme, strlen(backends[i]->scheme)) == 0) {
+            return backends[i];
         }
     }
-    return ear_fail(err, EAR_CONFIG,
-                    "stream.url '%.*s' names no log that is known; write local:PATH or "
-                    "kafka://HOST:PORT/PREFIX",
-                    (int)strcspn(config->url, ":") + 1, config->url);
+    ear_fail(err, EAR_CONFIG,
+             "the URL '%.*s' names no log that is known; write local:PATH or "
+             "kafka://HOST:PORT/PREFIX",
+             (int)strcspn(url, ":") + 1, url);
+    return NULL;
+}
+
+int stream_check_url(const char *url, struct ear_error *err)
+{
+    const struct stream_backend *backend = backend_of(url, err);
+
+    return backend == NULL ? -1 : backend->check_url == NULL ? 0 : backend->check_url(url, err);
+}
+
+int stream_open(struct stream **out, const struct stream_config *config, struct ear_error *err)
+{
+    const struct stream_backend *backend = backend_of(config->url, err);
+
+    return backend == NULL ? -1 : backend->open(out, config, err);
 }
 
 void stream_close(struct stream *stream)

@@ -89,6 +89,10 @@ struct stream_config {
     struct metrics *metrics; /* borrowed; where statistics go; NULL: nowhere */
 };
 
+/* Says what is wrong with a URL, without opening it: EAR_CONFIG, and what to write instead. */
+EAR_MUST_CHECK
+int stream_check_url(const char *url, struct ear_error *err);
+
 /* Says what is wrong with one of librdkafka's settings: EAR_CONFIG, its name and the cure. */
 EAR_MUST_CHECK
 int stream_check_option(const struct stream_option *option, struct ear_error *err);

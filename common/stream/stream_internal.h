@@ -27,7 +27,8 @@ struct stream_transaction {
 
 /* The functions of stream.h, one for one: what is said there holds here. */
 struct stream_backend {
-    const char *scheme; /* "local:" */
+    const char *scheme;                                       /* "local:" */
+    int (*check_url)(const char *url, struct ear_error *err); /* NULL: opening says it */
 
     int (*open)(struct stream **out, const struct stream_config *config, struct ear_error *err);
     void (*close)(struct stream *stream);

@@ -6,7 +6,6 @@
 #include "common/clock.h"
 #include "common/command/command.h"
 #include "common/http/http_server.h"
-#include "common/lockfile.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/settings/settings.h"
@@ -16,7 +15,6 @@
 
 enum {
     WAIT_MS = 500,
-    PATH_SIZE = 4096,
     TRIES_AT_END = 20, /* failures in a row before --until-end gives up without a --deadline */
 };
 
@@ -33,7 +31,7 @@ struct role {
     const struct run_options *options;
     struct setup setup;
     struct stream *stream;
-    struct lockfile *lock;
+    struct settings_role held;
     struct metrics *metrics;
     struct health *health;
     struct runner *runner;
@@ -61,12 +59,11 @@ static int open_role(struct role *role, struct ear_error *err)
         .clock = &call->clock,
         .wait_ms = role->options->until_end ? 0 : WAIT_MS,
     };
-    char dir[PATH_SIZE];
 
-    if (settings_open_stream(&role->stream, call->settings, false, err) != 0 ||
-        lockfile_open(&role->lock, settings_run_dir(call->settings, dir, sizeof dir), "sink",
-                      err) != 0 ||
+    if (settings_role_open(&role->held, call->settings, "sink", err) != 0 ||
         metrics_new(&role->metrics, err) != 0 ||
+        settings_open_role_stream(&role->stream, call->settings, &role->held, role->metrics, err) !=
+            0 ||
         health_open(&role->health, role->options->until_end ? NULL : call->settings->metrics_listen,
                     role->metrics, is_ready, role, err) != 0) {
         return -1;
@@ -80,9 +77,9 @@ static void close_role(struct role *role)
 {
     runner_close(role->runner);
     health_close(role->health);
-    metrics_free(role->metrics);
-    lockfile_close(role->lock);
     stream_close(role->stream);
+    metrics_free(role->metrics);
+    settings_role_close(&role->held);
     setup_clear(&role->setup);
 }
 
