@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectors/asks.h"
 #include "collectors/fetch/fetch.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -39,6 +40,7 @@ int collector_new(struct collector **out, const struct collector_config *config,
         goto done;
     }
     if (stream_share_open(&collector->share, config->stream, "collect", tables, 2, err) != 0 ||
+        asks_new(&collector->asks, config->stream, collector_now_us(collector), err) != 0 ||
         intake_new(&collector->intake, config->stream, collector->share, config->rules,
                    config->metrics, err) != 0 ||
         json_writer_new(&collector->writer, COLLECTOR_CURSOR_MAX, err) != 0) {
@@ -74,6 +76,7 @@ void collector_free(struct collector *collector)
         standing_clear(&collector->items[i].standing);
     }
     intake_free(collector->intake);
+    asks_free(collector->asks);
     stream_share_close(collector->share);
     json_writer_free(collector->writer);
     free(collector->parts);
@@ -245,7 +248,8 @@ static int work(struct collector *collector, struct ear_error *err)
 {
     const int64_t end_mono_us = clock_mono_us() + INTAKE_AGE_MAX_US;
 
-    if (begin_due(collector, err) != 0) {
+    if (again_serve(collector, err) != 0 ||
+        (asks_are_known(collector->asks) && begin_due(collector, err) != 0)) {
         return -1;
     }
     do {
@@ -308,7 +312,8 @@ int collector_turn(struct collector *collector, int timeout_ms, struct ear_error
     if (collector->config.once && !collector_is_busy(collector)) {
         return 0;
     }
-    if (!collector->paused && (collector->ready != NULL || collector->commit_failed)) {
+    if (!collector->paused && (collector->ready != NULL || collector->commit_failed ||
+                               !asks_are_known(collector->asks))) {
         return 0; /* first what has come */
     }
     return wait_for_more(collector, timeout_ms, err);

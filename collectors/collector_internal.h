@@ -3,15 +3,17 @@
 #define EARSHOT_COLLECTORS_COLLECTOR_INTERNAL_H
 
 /* What collector.c (the loop), owner.c (which sources are ours), poll.c (the steps of a poll),
- * group.c (what several steps commit together) and failure.c (what becomes of a poll that fails)
- * share. */
+ * group.c (what several steps commit together), again.c (reading a source anew) and failure.c (what
+ * becomes of a poll that fails) share. */
 
 #include "collectors/collector.h"
 #include "collectors/post.h"
 #include "collectors/source.h"
 #include "collectors/standing.h"
+#include "common/clock.h"
 #include "common/json/json.h"
 
+struct asks;
 struct stream_share;
 
 enum {
@@ -20,6 +22,9 @@ enum {
     COLLECTOR_PARTS_MAX = 1024, /* sources that take part in a group */
     COLLECTOR_CURSOR_MAX = 1024 * 1024, /* a message of the log */
 };
+
+/* An ask that is served is open until that is seen in the log: not sooner again. */
+#define ASKED_AGAIN_US (3 * CLOCK_SECOND_US)
 
 enum listening_phase {
     LISTENING_AWAY, /* not ours, or not restored yet: nothing is known of it */
@@ -36,7 +41,8 @@ struct listening {
     int64_t epoch; /* since which change of the share it is ours; 0: it is not */
     struct standing standing;
     enum listening_phase phase;
-    size_t part; /* one past its place among the group's parts; 0: it takes no part */
+    int64_t asked_mono_us; /* when an ask to read it anew was last served; 0: never */
+    size_t part;           /* one past its place among the group's parts; 0: it takes no part */
 
     /* the poll under way */
     void *state;
@@ -74,6 +80,7 @@ struct part {
 struct collector {
     struct collector_config config;
     struct stream_share *share;
+    struct asks *asks;
     struct intake *intake;
     struct json_writer *writer;
     struct listening *items; /* [count] */
@@ -114,6 +121,13 @@ bool owner_has(const struct collector *collector, const struct listening *listen
  * EAR_RETRY, EAR_FATAL. */
 EAR_MUST_CHECK
 int owner_restore(struct collector *collector, struct listening *listening, struct ear_error *err);
+
+/* --- again.c --- */
+
+/* Lets sources that somebody asked for begin anew, as steps of the group. -1: EAR_FATAL,
+ * EAR_CONFIG. */
+EAR_MUST_CHECK
+int again_serve(struct collector *collector, struct ear_error *err);
 
 /* --- poll.c --- */
 

@@ -264,6 +264,15 @@ int intake_reject(struct intake *intake, const char *item, const char *code, con
     return reject(intake, item, code, reason, bytes, length, err);
 }
 
+int intake_retry(struct intake *intake, const char *name, struct ear_error *err)
+{
+    /* It is remembered in `seen` under its own name. */
+    return publish(intake, "rejects", name, strlen(name), NULL, 0, err) == 0 &&
+                   publish(intake, "seen", name, strlen(name), NULL, 0, err) == 0
+               ? 0
+               : -1;
+}
+
 /* A record that the rules refuse: err says why, and becomes a reject. */
 static int reject_record(struct intake *intake, const struct source_record *record,
                          struct ear_error *err)

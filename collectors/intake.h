@@ -73,6 +73,11 @@ EAR_MUST_CHECK
 int intake_reject(struct intake *intake, const char *item, const char *code, const char *reason,
                   const char *bytes, size_t length, struct ear_error *err);
 
+/* Takes a reject of this source back, by its name (SOURCE/HASH): if the item is still no good, it
+ * is rejected anew. */
+EAR_MUST_CHECK
+int intake_retry(struct intake *intake, const char *reject, struct ear_error *err);
+
 /* The cursor that the reader set, borrowed until the end; NULL: it set none. */
 const char *intake_cursor(const struct intake *intake, size_t *length);
 

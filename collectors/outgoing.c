@@ -13,6 +13,7 @@ struct message {
     size_t at;         /* of the key in `bytes`; the value follows it */
     size_t key_length, value_length;
     int64_t at_us;
+    bool tombstone;
 };
 
 struct outgoing {
@@ -93,13 +94,16 @@ int outgoing_add(struct outgoing *outgoing, const char *topic, const char *key, 
     }
     to = outgoing->bytes + outgoing->used;
     memcpy(to, key, key_length);
-    memcpy(to + key_length, value, value_length);
+    if (value != NULL) {
+        memcpy(to + key_length, value, value_length);
+    }
     outgoing->messages[outgoing->count++] = (struct message){
         .topic = topic,
         .at = outgoing->used,
         .key_length = key_length,
         .value_length = value_length,
         .at_us = at_us,
+        .tombstone = value == NULL,
     };
     outgoing->used += key_length + value_length;
     return 0;
@@ -139,8 +143,8 @@ int outgoing_publish(const struct outgoing *outgoing, struct stream_transaction 
             continue;
         }
         if (stream_publish(transaction, message->topic, key, message->key_length,
-                           key + message->key_length, message->value_length, message->at_us,
-                           err) != 0) {
+                           message->tombstone ? NULL : key + message->key_length,
+                           message->value_length, message->at_us, err) != 0) {
             return -1;
         }
     }

@@ -24,8 +24,9 @@ EAR_MUST_CHECK
 int outgoing_new(struct outgoing **out, struct ear_error *err);
 void outgoing_free(struct outgoing *outgoing);
 
-/* Adds a copy of a message; the topic's name is borrowed. EAR_REJECT "too_large": more than the log
- * takes, and nothing was added. EAR_FATAL: out of memory, or beyond OUTGOING_BYTES_MAX. */
+/* Adds a copy of a message (value NULL: a tombstone); the topic's name is borrowed. EAR_REJECT
+ * "too_large": more than the log takes, and nothing was added. EAR_FATAL: out of memory, or beyond
+ * OUTGOING_BYTES_MAX. */
 EAR_MUST_CHECK
 int outgoing_add(struct outgoing *outgoing, const char *topic, const char *key, size_t key_length,
                  const char *value, size_t value_length, int64_t at_us, struct ear_error *err);

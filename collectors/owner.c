@@ -51,6 +51,7 @@ static void let_go(struct collector *collector, struct listening *listening)
     standing_clear(&listening->standing);
     listening->phase = LISTENING_AWAY;
     listening->epoch = 0;
+    listening->asked_mono_us = 0;
     collector->owned--;
 }
 

@@ -3,8 +3,9 @@
 /*
  * `earshot rejects`: what could not be handled. A stage's or sink's reject is named by the place of
  * its message (topic/partition/offset): retry publishes that message once more. A collector's is
- * named source/hash: its source is read anew from the beginning; what is known there is not
- * published again.
+ * named source/hash: retry marks it, and the collector that has the source reads that anew from the
+ * beginning; what is known there is not published again. Nobody but its collector writes where a
+ * source stands.
  */
 
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include "common/earshot/earshot_internal.h"
 #include "common/message/message.h"
 
-enum { CURSOR_MAX = 4 * 1024 * 1024, PLACE_MAX = 256 };
+enum { REJECT_MAX = 4 * 1024 * 1024, PLACE_MAX = 256 };
 
 struct work {
     const struct command_call *call;
@@ -163,49 +164,33 @@ static int send_again(struct work *work, const char *topic, int partition, int64
     return result;
 }
 
-/* Makes the source's next poll its first: the cursor without what the reader and the server know.
- */
-static int reset_cursor(struct work *work, const char *source)
+/* Marks a collector's reject: whichever collector has its source reads that anew. */
+static int ask_again(struct work *work, const struct stream_message *message)
 {
-    static const char *const forgotten[] = {"cursor", "etag", "last_modified", "next_at"};
     struct message_arena *arena = NULL;
-    struct ear_message *message = NULL;
+    struct ear_message *marked = NULL;
     const char *text = NULL;
-    char *value = NULL;
     size_t length = 0;
-    int found =
-        stream_lookup(work->stream, "cursors", source, strlen(source), &value, &length, work->err);
-    int result = found < 0 ? -1 : 0;
+    int result = -1;
 
-    if (found != 1) {
-        goto done;
+    if (message_arena_new(&arena, REJECT_MAX, work->err) != 0) {
+        return -1;
     }
-    result = -1;
-    if (message_arena_new(&arena, CURSOR_MAX, work->err) != 0) {
-        goto done;
+    marked = message_read(arena, message->value, message->value_length, work->err);
+    if (marked != NULL && message_set_raw(marked, "again", "true", 4, work->err) == 0) {
+        text = message_text(marked, &length, work->err);
     }
-    message = message_read(arena, value, length, work->err);
-    for (size_t i = 0; message != NULL && i < 4; i++) {
-        if (message_set_raw(message, forgotten[i], "null", 4, work->err) != 0) {
-            goto done;
-        }
-    }
-    text = message == NULL ? NULL : message_text(message, &length, work->err);
     if (text != NULL) {
-        result = stream_publish(work->transaction, "cursors", source, strlen(source), text, length,
-                                work->at_us, work->err);
+        result = stream_publish(work->transaction, "rejects", message->key, message->key_length,
+                                text, length, work->at_us, work->err);
     }
-
-done:
     message_arena_free(arena);
-    free(value);
     return result;
 }
 
 static bool retry_one(void *user, const struct stream_message *message)
 {
     struct work *work = user;
-    struct ear_error why = {EAR_NONE, ""};
     char topic[PLACE_MAX];
     int partition = 0;
     int64_t offset = 0;
@@ -216,19 +201,12 @@ static bool retry_one(void *user, const struct stream_message *message)
     work->found++;
     if (parse_place(message->key, topic, &partition, &offset) &&
         stream_partitions(work->stream, topic) > 0) {
-        work->failed = send_again(work, topic, partition, offset) != 0;
+        work->failed = send_again(work, topic, partition, offset) != 0 || bury(work, message) != 0;
     } else {
-        const struct json_node *root = json_read(work->json, message->value, message->value_length,
-                                                 &json_limits_default, &why);
-
-        /* The collector remembers what it has refused under the reject's own name. */
-        work->failed = reset_cursor(work, string_of(root, "source")) != 0 ||
-                       stream_publish(work->transaction, "seen", message->key, message->key_length,
-                                      NULL, 0, work->at_us, work->err) != 0;
+        work->failed = ask_again(work, message) != 0;
         work->collect = true;
         work->done++;
     }
-    work->failed = work->failed || bury(work, message) != 0;
     return !work->failed;
 }
 
@@ -268,6 +246,12 @@ static int carry_on(struct work *work, struct ear_error *err)
     return code;
 }
 
+/* Collectors of other machines may have the source. */
+static bool is_shared(const struct settings *settings)
+{
+    return strncmp(settings->stream_url, "local:", 6) != 0;
+}
+
 static int act(struct work *work, const char *verb, struct ear_error *err)
 {
     pid_t holder = settings_role_holder(work->call->settings, roles[ROLE_COLLECT].name);
@@ -278,12 +262,8 @@ static int act(struct work *work, const char *verb, struct ear_error *err)
     if (in_transaction(work, retry_one) != 0) {
         return -1;
     }
-    if (work->collect && holder > 0) {
-        fprintf(
-            stderr,
-            "a collector is running (pid %d) and keeps its own cursors: restart it, and it asks "
-            "the source again\n",
-            (int)holder);
+    if (work->collect && (holder > 0 || is_shared(work->call->settings))) {
+        fputs("the collector that has the source asks it again within seconds\n", stderr);
         work->collect = false;
     }
     stream_close(work->stream);

@@ -192,13 +192,43 @@ def one_collector_runs_and_ends_when_told(place):
     assert time.monotonic() - began < 10 and running.returncode == 0, (out, err)
 
 
+def a_running_collector_retries_what_was_rejected(place):
+    place.configure("{name: lines, use: file, path: lines.ndjson, every: 1h}")
+    good = json.dumps({"id": "1", "text": "one", "created_at": "2026-01-10T11:20:07Z"})
+    (place.folder / "lines.ndjson").write_text(f"{good}\n{{broken\n")
+
+    def rejects():
+        return [json.loads(line) for line in place.run("rejects", program=EARSHOT).stdout.splitlines()]
+
+    running = place.start("run")
+    try:
+        for _ in range(100):
+            time.sleep(0.1)
+            if (place.folder / "earshot.data" / "log").exists() and rejects():
+                break
+        before = rejects()
+        assert len(before) == 1 and "again" not in before[0], before
+        place.run("rejects", "retry", before[0]["id"], "--no-wait", program=EARSHOT)
+        for _ in range(100):
+            time.sleep(0.1)
+            after = rejects()
+            if len(after) == 1 and "again" not in after[0] and after[0]["at"] > before[0]["at"]:
+                break
+        assert after[0]["id"] == before[0]["id"] and after[0]["at"] > before[0]["at"], (before, after)
+        assert len(place.posts()) == 1
+    finally:
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=10)
+
+
 def main():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     failed = 0
     tests = (once_prints_a_line_for_each_source, once_says_by_its_code_what_failed, a_source_that_drifts_is_said_to, a_deadline_cuts, a_wrong_configuration_starts_nothing,
-             probe_shows_and_leaves_no_trace, import_takes_a_table_once, one_collector_runs_and_ends_when_told)
+             probe_shows_and_leaves_no_trace, import_takes_a_table_once, one_collector_runs_and_ends_when_told,
+             a_running_collector_retries_what_was_rejected)
     for test in tests:
         with tempfile.TemporaryDirectory(prefix="earshot-test-") as folder:
             try:
