@@ -9,15 +9,18 @@
  * now, the segment's first message is older than a segment may be: the broker begins a new segment
  * for it, and cleans the old one when its time has come (max.compaction.lag.ms).
  *
- * A partition whose last message is such a tombstone needs no other: what lies before it is in
- * segments that are closed. So a partition at rest costs one tombstone, not one an interval. Two
- * processes that do the same at once append two: no harm. Readers hand these tombstones to nobody.
+ * What was deleted goes so; its tombstones, whose time begins when they are cleaned for the first
+ * time, go when the broker cleans again: for that a second one of ours follows when their time
+ * (delete.retention.ms) is over. A partition whose last two messages are ours needs no third. So a
+ * partition at rest costs two tombstones, not one an interval. Two processes that do the same at
+ * once append more: no harm. Readers hand these tombstones to nobody.
  */
 
 #include "common/clock.h"
 #include "common/stream/kafka_table.h"
 
-enum { TAIL = 8 }; /* offsets looked at for the last message: it, and markers behind it */
+/* Offsets looked at for the last messages: them, and the markers of their transactions. */
+enum { TAIL = 8, ENOUGH_ROLLS = 2 };
 
 static const int64_t SLACK_US = CLOCK_SECOND_US;
 static const int64_t LOOK_MIN_US = CLOCK_SECOND_US / 2;
@@ -32,27 +35,39 @@ static int64_t segment_us(const struct kafka *kafka, const struct kafka_topic *t
                                                                         : half_us;
 }
 
+/* How long it takes until a tombstone that is cleaned away for the first time by a roll could go.
+ */
+static int64_t tombstone_us(const struct kafka *kafka, const struct kafka_topic *topic)
+{
+    const int64_t most_us = topic->retention_us > 0 ? CLOCK_DAY_US : CLOCK_HOUR_US;
+
+    return kafka->compact_lag_us +
+           (kafka->compact_lag_us < most_us ? kafka->compact_lag_us : most_us);
+}
+
+/* Counts how many of the last messages are ours. */
 static int take_last(void *user, const struct stream_message *message, struct ear_error *err)
 {
+    int *rolls = user;
+
     (void)err;
-    *(bool *)user = kafka_is_roll(message->key, message->key_length);
+    *rolls = kafka_is_roll(message->key, message->key_length) ? *rolls + 1 : 0;
     return 0;
 }
 
-/* Whether the partition holds something, and its last message is no tombstone of ours. */
-static int wants_roll(bool *out, struct kafka *kafka, struct kafka_topic *topic, int partition,
-                      struct ear_error *err)
+/* How many tombstones of ours the partition ends with; ENOUGH_ROLLS where it holds nothing. */
+static int count_rolls(int *out, struct kafka *kafka, struct kafka_topic *topic, int partition,
+                       struct ear_error *err)
 {
     struct kafka_tables *tables = kafka_tables_of(kafka, err);
     struct stream_span span = {0};
-    bool rolled = false;
+    int rolls = 0;
     struct kafka_stretch stretch = {
-        .topic = topic, .partition = partition, .take = take_last, .user = &rolled, .rolls = true};
+        .topic = topic, .partition = partition, .take = take_last, .user = &rolls, .rolls = true};
     struct kafka_table *table;
 
-    *out = false;
-    if (tables == NULL || kafka_end_of(kafka, topic, partition, &span.end, err) != 0 ||
-        kafka_begin_of(kafka, topic, partition, &span.earliest, err) != 0) {
+    *out = ENOUGH_ROLLS;
+    if (tables == NULL || kafka_span_of(kafka, topic, partition, &span, err) != 0) {
         return -1;
     }
     table = &tables->tables[topic - kafka->topics][partition];
@@ -64,10 +79,10 @@ static int wants_roll(bool *out, struct kafka *kafka, struct kafka_topic *topic,
     if (kafka_scan_shared(kafka, &stretch, err) != 0) {
         return -1;
     }
-    if (rolled) {
+    if (rolls >= ENOUGH_ROLLS) {
         atomic_store(&table->rolled_end, span.end);
     }
-    *out = !rolled;
+    *out = rolls;
     return 0;
 }
 
@@ -85,28 +100,37 @@ static int find_idle(bool idle[STREAM_PARTITIONS_MAX], struct kafka *kafka,
     return result;
 }
 
-static int roll_topic(struct stream_transaction *transaction, struct kafka *kafka,
-                      struct kafka_topic *topic, bool all, int64_t now_us, size_t *rolls,
-                      struct ear_error *err)
-{
-    bool idle[STREAM_PARTITIONS_MAX] = {false};
+struct round {
+    struct kafka *kafka;
+    struct stream_transaction *transaction;
+    int64_t now_us;
+    bool all; /* whatever is idle or not */
+    size_t rolls;
+};
 
-    if (!all &&
-        find_idle(idle, kafka, topic, now_us - segment_us(kafka, topic) - SLACK_US, err) != 0) {
+static int roll_topic(struct round *round, struct kafka_topic *topic, struct ear_error *err)
+{
+    struct kafka *kafka = round->kafka;
+    bool idle[STREAM_PARTITIONS_MAX] = {false};
+    bool idle_long[STREAM_PARTITIONS_MAX] = {false};
+    const int64_t last_us = round->now_us - SLACK_US;
+
+    if (find_idle(idle, kafka, topic, last_us - segment_us(kafka, topic), err) != 0 ||
+        find_idle(idle_long, kafka, topic, last_us - tombstone_us(kafka, topic), err) != 0) {
         return -1;
     }
     for (int p = 0; p < topic->count; p++) {
-        bool wanted = false;
+        int rolls = ENOUGH_ROLLS;
 
-        if ((all || idle[p]) && wants_roll(&wanted, kafka, topic, p, err) != 0) {
+        if ((round->all || idle[p]) && count_rolls(&rolls, kafka, topic, p, err) != 0) {
             return -1;
         }
-        if (wanted) {
-            if (kafka_publish_to(transaction, topic, p, KAFKA_ROLL_KEY, sizeof KAFKA_ROLL_KEY - 1,
-                                 now_us, err) != 0) {
+        if (rolls == 0 || (rolls < ENOUGH_ROLLS && idle_long[p])) {
+            if (kafka_publish_to(round->transaction, topic, p, KAFKA_ROLL_KEY,
+                                 sizeof KAFKA_ROLL_KEY - 1, round->now_us, err) != 0) {
                 return -1;
             }
-            ++*rolls;
+            round->rolls++;
         }
     }
     return 0;
@@ -114,24 +138,22 @@ static int roll_topic(struct stream_transaction *transaction, struct kafka *kafk
 
 static int roll(struct kafka *kafka, bool all, int64_t now_us, struct ear_error *err)
 {
-    struct stream_transaction *transaction = NULL;
-    size_t rolls = 0;
+    struct round round = {.kafka = kafka, .now_us = now_us, .all = all};
 
-    if (kafka_begin(&transaction, &kafka->base, err) != 0) {
+    if (kafka_begin(&round.transaction, &kafka->base, err) != 0) {
         return -1;
     }
     for (size_t i = 0; i < kafka->topic_count; i++) {
-        if (kafka->topics[i].compact &&
-            roll_topic(transaction, kafka, &kafka->topics[i], all, now_us, &rolls, err) != 0) {
-            kafka_abort(transaction);
+        if (kafka->topics[i].compact && roll_topic(&round, &kafka->topics[i], err) != 0) {
+            kafka_abort(round.transaction);
             return -1;
         }
     }
-    if (rolls == 0) {
-        kafka_abort(transaction);
+    if (round.rolls == 0) {
+        kafka_abort(round.transaction);
         return 0;
     }
-    return kafka_commit(transaction, err);
+    return kafka_commit(round.transaction, err);
 }
 
 /* Whether it is time to look again; if so, the next time is set. Several threads may ask. */

@@ -201,6 +201,23 @@ struct share {
     size_t max_bytes;
 };
 
+/* What a group has still to read may not be gone; who only looks goes on with what is kept. */
+static int out_of_range(struct kafka_reader *reader, struct kafka_lane *lane, struct ear_error *err)
+{
+    struct stream_span span = {0};
+
+    if (lane == NULL) {
+        return 0;
+    }
+    if (reader->group != NULL) {
+        return kafka_fail_position(reader, lane->topic, lane->partition, lane->next, err);
+    }
+    if (kafka_span_of(reader->kafka, lane->topic, lane->partition, &span, err) != 0) {
+        return -1;
+    }
+    return kafka_seek(&reader->base, lane->topic->name, lane->partition, span.earliest, err);
+}
+
 /* What comes in place of a message. Trouble that passes is librdkafka's to mend, and logged. */
 static int hear_event(struct kafka_reader *reader, struct kafka_lane *lane,
                       const rd_kafka_message_t *message, struct ear_error *err)
@@ -213,9 +230,7 @@ static int hear_event(struct kafka_reader *reader, struct kafka_lane *lane,
         return 0;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-        return lane == NULL
-                   ? 0
-                   : kafka_fail_position(reader, lane->topic, lane->partition, lane->next, err);
+        return out_of_range(reader, lane, err);
     case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED: /* its partitions go; the callback says so */
         return 0;
     default:

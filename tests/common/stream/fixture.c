@@ -227,13 +227,21 @@ size_t count_messages(struct stream *stream, const char *topic)
     return count;
 }
 
+static int64_t wall_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * SECOND_US + now.tv_nsec / 1000;
+}
+
 void assert_count(struct fixture *f, const char *topic, size_t expected)
 {
     int64_t until_us = mono_us() + 30LL * SECOND_US;
 
     while (f->backend->real_time && count_messages(f->stream, topic) != expected &&
            mono_us() < until_us) {
-        keep_house(f->stream, NOW_US);
+        keep_house(f->stream, wall_us());
         usleep(100 * 1000);
     }
     assert_int_equal(count_messages(f->stream, topic), expected);

@@ -769,7 +769,11 @@ static void offsets_never_come_again(void **state)
     assert_count(f, "aged", 0);
     fixture_reopen(f);
     for (int partition = 0; partition < PARTITIONS; partition++) {
-        assert_int_equal(stream_span(f->stream, "aged", partition, &after, &err), 0);
+        int64_t until_us = mono_us() + 10LL * SECOND_US;
+
+        do { /* on Kafka the mark of its transaction may outlast a message for a moment */
+            assert_int_equal(stream_span(f->stream, "aged", partition, &after, &err), 0);
+        } while (f->backend->real_time && after.earliest < after.end && mono_us() < until_us);
         assert_int_equal(after.end, before[partition].end);
         assert_int_equal(after.earliest, after.end);
     }
