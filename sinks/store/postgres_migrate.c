@@ -195,17 +195,34 @@ static int make_schema(struct postgres_store *store, struct ear_error *err)
     return postgres_execute(NULL, store, sql, bringing, err);
 }
 
+/* Begins a transaction behind the lock of the whole database. */
+static int begin_alone(struct postgres_store *store, struct ear_error *err)
+{
+    char sql[SQL_SIZE];
+
+    snprintf(sql, sizeof sql,
+             "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;"
+             "SELECT pg_advisory_xact_lock(%d, 0)",
+             LOCK_MIGRATE);
+    return postgres_execute(NULL, store, sql, bringing, err);
+}
+
+static int end_alone(struct postgres_store *store, int result, struct ear_error *err)
+{
+    if (result != 0) {
+        PQclear(PQexec(store->connection, "ROLLBACK"));
+        return -1;
+    }
+    return postgres_execute(NULL, store, "COMMIT", bringing, err);
+}
+
 /* One step, inside its transaction; the lock is taken first, and what is there read again. */
 static int step(int64_t *version, struct postgres_store *store, struct ear_error *err)
 {
     char sql[SQL_SIZE];
 
-    snprintf(sql, sizeof sql,
-             "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;"
-             "SELECT pg_advisory_xact_lock(%d, 0)",
-             LOCK_MIGRATE);
-    if (postgres_execute(NULL, store, sql, bringing, err) != 0 ||
-        read_version(version, store, err) != 0 || judge(store, *version, err) != 0) {
+    if (begin_alone(store, err) != 0 || read_version(version, store, err) != 0 ||
+        judge(store, *version, err) != 0) {
         return -1;
     }
     if (*version == SCHEMA_VERSION) {
@@ -225,14 +242,7 @@ static int step(int64_t *version, struct postgres_store *store, struct ear_error
 static int take_steps(int64_t version, struct postgres_store *store, struct ear_error *err)
 {
     while (version < SCHEMA_VERSION) {
-        if (postgres_execute(NULL, store, "BEGIN", bringing, err) != 0) {
-            return -1;
-        }
-        if (step(&version, store, err) != 0) {
-            PQclear(PQexec(store->connection, "ROLLBACK"));
-            return -1;
-        }
-        if (postgres_execute(NULL, store, "COMMIT", bringing, err) != 0) {
+        if (end_alone(store, step(&version, store, err), err) != 0) {
             return -1;
         }
     }
@@ -241,7 +251,6 @@ static int take_steps(int64_t version, struct postgres_store *store, struct ear_
 
 /* --- who may only read --- */
 
-/* One that may not make roles is told what to ask for; nothing else hangs on it. */
 static int grant_reader(struct postgres_store *store, struct ear_error *err)
 {
     static const char make[] =
@@ -265,17 +274,17 @@ static int grant_reader(struct postgres_store *store, struct ear_error *err)
              "GRANT USAGE ON SCHEMA %s TO earshot_reader; "
              "GRANT SELECT ON ALL TABLES IN SCHEMA %s TO earshot_reader",
              views, views);
-    if (count > 0 && postgres_execute(NULL, store, sql, bringing, err) == 0) {
-        return 0;
-    }
-    if (count > 0 && err->kind != EAR_CONFIG) {
-        return -1;
-    }
-    ear_error_clear(err);
     snprintf(store->warning, sizeof store->warning,
              "%s: this user may not make the role that only reads the views; let an administrator "
              "run: %s%s",
              store->label, count > 0 ? "" : "CREATE ROLE earshot_reader NOLOGIN; ", sql);
+    if (count == 0) {
+        return 0;
+    }
+    if (postgres_execute(NULL, store, sql, bringing, err) != 0) {
+        return -1;
+    }
+    store->warning[0] = '\0';
     return 0;
 }
 
@@ -310,10 +319,33 @@ static int has_reader(bool *out, struct postgres_store *store, struct ear_error 
     return 0;
 }
 
+/* A user that may not make roles, or grant, is told what to ask for; nothing else hangs on it. */
+static int need_reader(struct postgres_store *store, struct ear_error *err)
+{
+    bool there = false;
+    int result = 0;
+
+    if (has_reader(&there, store, err) != 0 || there) {
+        return there ? 0 : -1;
+    }
+    result = begin_alone(store, err);
+    if (result == 0) {
+        result = has_reader(&there, store, err);
+    }
+    if (result == 0 && !there) {
+        result = grant_reader(store, err);
+    }
+    result = end_alone(store, result, err);
+    if (result != 0 && err->kind == EAR_CONFIG) {
+        ear_error_clear(err);
+        result = 0;
+    }
+    return result;
+}
+
 int postgres_migrate(struct postgres_store *store, struct ear_error *err)
 {
     int64_t version = 0;
-    bool can_read = false;
 
     if (read_version(&version, store, err) != 0 || judge(store, version, err) != 0) {
         return -1;
@@ -321,8 +353,5 @@ int postgres_migrate(struct postgres_store *store, struct ear_error *err)
     if (store->read_only) {
         return 0;
     }
-    if (take_steps(version, store, err) != 0 || has_reader(&can_read, store, err) != 0) {
-        return -1;
-    }
-    return can_read ? 0 : grant_reader(store, err);
+    return take_steps(version, store, err) != 0 ? -1 : need_reader(store, err);
 }

@@ -2,7 +2,7 @@
 -- What other programs read (Grafana, Metabase, psql), in the schema v1: these names, columns and types are
 -- kept. Whatever a newer Earshot has to say comes as another column at the end, or as v2.
 
-CREATE VIEW trend_daily AS
+CREATE OR REPLACE VIEW trend_daily AS
 SELECT date '1970-01-01' + r.day::integer AS day,
        b.text AS brand,
        l.text AS label,
@@ -27,7 +27,7 @@ COMMENT ON COLUMN trend_daily.conversations IS
 COMMENT ON COLUMN trend_daily.provisional IS
     'True while newer posts of that day and brand wait to be counted, usually less than a second.';
 
-CREATE VIEW post_insight AS
+CREATE OR REPLACE VIEW post_insight AS
 SELECT i.id AS id,
        i.source AS source,
        i.also AS also,
@@ -134,7 +134,7 @@ COMMENT ON COLUMN post_insight.version IS
 COMMENT ON COLUMN post_insight.model IS
     'The generation of the model that judged it; empty: none did.';
 
-CREATE VIEW complaint_theme AS
+CREATE OR REPLACE VIEW complaint_theme AS
 SELECT b.text AS brand,
        t.text AS theme,
        count(DISTINCT f.post) AS posts,
@@ -176,7 +176,7 @@ COMMENT ON COLUMN complaint_theme.first_seen IS
 COMMENT ON COLUMN complaint_theme.last_seen IS
     'When it was last said.';
 
-CREATE VIEW wish AS
+CREATE OR REPLACE VIEW wish AS
 SELECT NULL::text AS id,
        NULL::text AS title,
        NULL::text AS need,
@@ -225,7 +225,7 @@ COMMENT ON COLUMN wish.first_seen IS
 COMMENT ON COLUMN wish.last_seen IS
     'When it was last said.';
 
-CREATE VIEW remedy AS
+CREATE OR REPLACE VIEW remedy AS
 SELECT NULL::text AS id,
        NULL::text AS title,
        NULL::text AS about,

@@ -15,6 +15,7 @@
 #include "common/child.h"
 #include "common/instant.h"
 #include "common/settings/settings.h"
+#include "tests/sinks/database.h"
 
 enum { OUTPUT_MAX = 64 * 1024 * 1024, WORDS_MAX = 32 };
 
@@ -29,6 +30,27 @@ void sink_open(struct sink *sink)
     unsetenv("EARSHOT_CONFIG");
     unsetenv("EARSHOT_KILL_POINT");
     assert_int_equal(chdir(sink->folder), 0);
+    if (database_wanted()) {
+        FILE *file = fopen("earshot.yaml", "w");
+
+        assert_non_null(file);
+        fprintf(file, "earshot: 1\nsinks:\n  - store: {url: \"%s\", schema: %s}\n", database_url(),
+                database_schema(sink->schema, sizeof sink->schema));
+        assert_int_equal(fclose(file), 0);
+    }
+}
+
+void sink_lose_store(const struct sink *sink, const char *name)
+{
+    char sql[128];
+
+    if (database_wanted()) {
+        snprintf(sql, sizeof sql, "DROP SCHEMA IF EXISTS \"%s\" CASCADE",
+                 name[0] == '\0' ? sink->schema : name);
+        database_do(sql);
+    } else {
+        remove(name[0] == '\0' ? "store.sqlite" : name);
+    }
 }
 
 static int remove_one(const char *path, const struct stat *about, int type, struct FTW *place)

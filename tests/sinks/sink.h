@@ -14,11 +14,15 @@
 
 struct sink {
     char folder[64]; /* the data folder; removed at the end */
+    char schema[16]; /* of the store, where it is one on PostgreSQL (database.h) */
 };
 
 /* Makes the folder and points EARSHOT_DATA and EARSHOT_NOW to it. */
 void sink_open(struct sink *sink);
 void sink_close(struct sink *sink);
+
+/* Takes the store away, whatever else it is known by; "" the sink's own, or what a rebuild made. */
+void sink_lose_store(const struct sink *sink, const char *name);
 
 /* Publishes all messages of a tape to the log, in one transaction. */
 void sink_publish(const struct tape *tape);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
+#include "tests/sinks/database.h"
 #include "tests/sinks/sink.h"
 
 enum { POSTS = 60, EXIT_KILLED = 128 + 9 };
@@ -42,13 +43,14 @@ static void fill(struct tape *tape)
     tape_add(tape, "cursors", "s", "{\"source\":\"s\",\"state\":\"ok\",\"failures\":0}");
 }
 
-static void assert_as_rebuilt(void)
+static void assert_as_rebuilt(const struct sink *sink)
 {
     char *facts = sink_run("facts", 0);
     char *again = NULL;
 
     assert_lines(facts, "\"post\":", NULL, 45 + 29);
     assert_lines(facts, "\"label\":\"wish\"", NULL, 29);
+    sink_lose_store(sink, "again.sqlite");
     sink_do("rebuild again.sqlite", 0);
     again = sink_run("facts again.sqlite", 0);
     assert_string_equal(facts, again);
@@ -67,7 +69,7 @@ static void what_was_published_is_in_the_store_once(void **state)
     fill(&tape);
     sink_publish(&tape);
     sink_do("run --until-end", 0);
-    assert_as_rebuilt();
+    assert_as_rebuilt(&sink);
     assert_int_equal(sink_count("rejects"), 3);
     sink_do("run --until-end", 0);
     assert_int_equal(sink_count("rejects"), 3);
@@ -96,7 +98,7 @@ static void killed_at(const char *point, int pass, const char *action)
     sink_do("run --until-end", killed ? EXIT_KILLED : 0);
     unsetenv("EARSHOT_KILL_POINT");
     sink_do("run --until-end", 0);
-    assert_as_rebuilt();
+    assert_as_rebuilt(&sink);
     assert_int_equal(sink_count("rejects"), 3);
     sink_close(&sink);
     tape_clear(&tape);
@@ -126,6 +128,16 @@ static void a_failing_disk_is_outlasted(void **state)
     }
 }
 
+/* The answer to COMMIT is lost: what was committed is not applied again. */
+static void a_lost_answer_is_read_again_from_the_store(void **state)
+{
+    (void)state;
+    for (int pass = 2; pass <= 5 && database_wanted(); pass++) {
+        killed_at("sink.commit-answer", pass, "eio");
+        killed_at("sink.commit-answer", pass, "kill");
+    }
+}
+
 static void the_store_knows_better_than_the_group(void **state)
 {
     struct sink sink;
@@ -138,9 +150,9 @@ static void the_store_knows_better_than_the_group(void **state)
     sink_publish(&tape);
     sink_do("run --until-end", 0);
     /* A new store: the group stands at the end, and everything comes again. */
-    assert_int_equal(remove("store.sqlite"), 0);
+    sink_lose_store(&sink, "");
     sink_do("run --until-end", 0);
-    assert_as_rebuilt();
+    assert_as_rebuilt(&sink);
     tape_post(&more, "feed:h:0", 9, "m", "s", "a", "Later.", 0, WISH);
     sink_publish(&more);
     sink_do("run --until-end", 0);
@@ -152,14 +164,21 @@ static void the_store_knows_better_than_the_group(void **state)
 static void a_store_of_another_program_or_a_newer_one_is_refused(void **state)
 {
     struct sink sink;
-    FILE *file = NULL;
 
     (void)state;
     sink_open(&sink);
-    file = fopen("store.sqlite", "wb");
-    assert_non_null(file);
-    fputs("this is no database at all, but it is long enough to be looked at as one", file);
-    fclose(file);
+    if (database_wanted()) {
+        char sql[128];
+
+        snprintf(sql, sizeof sql, "CREATE SCHEMA %s CREATE TABLE insight (mine text)", sink.schema);
+        database_do(sql);
+    } else {
+        FILE *file = fopen("store.sqlite", "wb");
+
+        assert_non_null(file);
+        fputs("this is no database at all, but it is long enough to be looked at as one", file);
+        fclose(file);
+    }
     sink_do("run --until-end", 78);
     sink_close(&sink);
 }
@@ -170,6 +189,7 @@ int main(void)
         cmocka_unit_test(what_was_published_is_in_the_store_once),
         cmocka_unit_test(a_sink_killed_at_any_point_ends_up_as_if_it_had_not_been),
         cmocka_unit_test(a_failing_disk_is_outlasted),
+        cmocka_unit_test(a_lost_answer_is_read_again_from_the_store),
         cmocka_unit_test(the_store_knows_better_than_the_group),
         cmocka_unit_test(a_store_of_another_program_or_a_newer_one_is_refused),
     };
