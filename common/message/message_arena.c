@@ -4,6 +4,15 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
+/* Spare chunks save the heap and the kernel the work of giving a batch's memory out and taking it
+ * back, batch by batch. Not under the address sanitizer, which is to see what outlives its batch.
+ */
+#ifdef __SANITIZE_ADDRESS__
+enum { SPARE_MAX = 0 };
+#else
+enum { SPARE_MAX = 16 };
+#endif
+
 enum { CHUNK_SIZE = 64 * 1024, ALIGNMENT = alignof(max_align_t) };
 
 struct message_chunk {
@@ -35,21 +44,21 @@ done:
     return result;
 }
 
-static void drop_chunks(struct message_arena *arena)
+static void free_chunks(struct message_chunk *chunks)
 {
-    while (arena->chunks != NULL) {
-        struct message_chunk *next = arena->chunks->next;
+    while (chunks != NULL) {
+        struct message_chunk *next = chunks->next;
 
-        free(arena->chunks);
-        arena->chunks = next;
+        free(chunks);
+        chunks = next;
     }
-    arena->held = 0;
 }
 
 void message_arena_free(struct message_arena *arena)
 {
     if (arena != NULL) {
-        drop_chunks(arena);
+        free_chunks(arena->chunks);
+        free_chunks(arena->spare);
         json_free(arena->json);
         json_writer_free(arena->writer);
         free(arena);
@@ -58,7 +67,19 @@ void message_arena_free(struct message_arena *arena)
 
 void message_arena_reset(struct message_arena *arena)
 {
-    drop_chunks(arena);
+    while (arena->chunks != NULL) {
+        struct message_chunk *next = arena->chunks->next;
+
+        if (arena->chunks->size == CHUNK_SIZE && arena->spare_count < SPARE_MAX) {
+            arena->chunks->next = arena->spare;
+            arena->spare = arena->chunks;
+            arena->spare_count++;
+        } else {
+            free(arena->chunks);
+        }
+        arena->chunks = next;
+    }
+    arena->held = 0;
     arena->unreadable = false;
 }
 
@@ -69,9 +90,15 @@ static struct message_chunk *add_chunk(struct message_arena *arena, size_t size)
     if (size > arena->limit - arena->held) {
         return NULL;
     }
-    chunk = malloc(sizeof *chunk + size);
-    if (chunk == NULL) {
-        return NULL;
+    if (size == CHUNK_SIZE && arena->spare != NULL) {
+        chunk = arena->spare;
+        arena->spare = chunk->next;
+        arena->spare_count--;
+    } else {
+        chunk = malloc(sizeof *chunk + size);
+        if (chunk == NULL) {
+            return NULL;
+        }
     }
     *chunk = (struct message_chunk){.size = size, .next = arena->chunks};
     arena->chunks = chunk;

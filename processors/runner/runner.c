@@ -81,6 +81,19 @@ static int gather(struct runner *runner, struct ear_error *err)
 
 /* --- carrying --- */
 
+/* Carries a batch slice by slice. */
+static int carry_whole(struct runner *runner, struct ear_error *err)
+{
+    for (size_t first = 0; first < runner->item_count; first += SLICE) {
+        size_t left = runner->item_count - first;
+
+        if (runner_carry_range(runner, first, left < SLICE ? left : SLICE, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* Makes an item that fails alone a reject. */
 static int reject_alone(struct runner *runner, struct item *item, const struct ear_error *fault,
                         struct ear_error *err)
@@ -157,8 +170,7 @@ static int carry(struct runner *runner, struct ear_error *err)
     if (stream_begin(&runner->transaction, runner->config.stream, err) != 0) {
         return -1;
     }
-    result = runner->tries < TRIES_WHOLE ? runner_carry_range(runner, 0, runner->item_count, err)
-                                         : carry_one_by_one(runner, err);
+    result = runner->tries < TRIES_WHOLE ? carry_whole(runner, err) : carry_one_by_one(runner, err);
     return result != 0 ? -1 : commit(runner, err);
 }
 
@@ -273,8 +285,6 @@ void runner_close(struct runner *runner)
     message_arena_free(runner->arena);
     json_writer_free(runner->writer);
     free(runner->items);
-    free(runner->batch);
-    free(runner->results);
     free(runner->tallies);
     free(runner->refusals);
     free(runner);
@@ -293,9 +303,7 @@ int runner_open(struct runner **out, const struct runner_config *config, struct 
     }
     runner->config = *config;
     runner->items = calloc(most, sizeof *runner->items);
-    runner->batch = calloc(most, sizeof(struct ear_message *));
-    runner->results = calloc(most, sizeof *runner->results);
-    if (runner->items == NULL || runner->batch == NULL || runner->results == NULL) {
+    if (runner->items == NULL) {
         ear_fail_memory(err, "a processor's batch");
         goto done;
     }

@@ -13,6 +13,8 @@ enum {
     ARENA_BYTES = 96 * 1024 * 1024, /* of messages as they are worked on */
     TRIES_WHOLE = 2,                /* of a batch before it is taken apart */
     TRIES_ALONE = 10,               /* of a message that says EAR_RETRY, before it is rejected */
+    SLICE = 128, /* messages that the stages are given at once: so many stay in a core's cache, and
+                    the arena small, however large the transaction is */
     CODE_SIZE = 32,
 };
 
@@ -44,9 +46,9 @@ struct runner {
     struct stream_reader *reader;
     struct stream_batch reads[READS_MAX];
     size_t read_count;
-    struct item *items;           /* [item_count] of batch_messages */
-    struct ear_message **batch;   /* [batch_messages] what goes through the chain */
-    struct chain_result *results; /* [batch_messages] */
+    struct item *items;               /* [item_count] of batch_messages */
+    struct ear_message *batch[SLICE]; /* what goes through the chain */
+    struct chain_result results[SLICE];
     size_t item_count;
     struct message_arena *arena;
     struct json_writer *writer;
@@ -62,8 +64,8 @@ struct runner {
     const char *stage;    /* which */
 };
 
-/* Reads items first…first+count, runs them through the chain and publishes what comes of them.
- * Resets the arena. -1: failed_in_stage says whose fault it is. */
+/* Reads items first…first+count (at most SLICE), runs them through the chain and publishes what
+ * comes of them. Resets the arena. -1: failed_in_stage says whose fault it is. */
 EAR_MUST_CHECK
 int runner_carry_range(struct runner *runner, size_t first, size_t count, struct ear_error *err);
 
