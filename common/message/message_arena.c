@@ -8,12 +8,12 @@
  * back, batch by batch. Not under the address sanitizer, which is to see what outlives its batch.
  */
 #ifdef __SANITIZE_ADDRESS__
-enum { SPARE_MAX = 0 };
+static const bool spares = false;
 #else
-enum { SPARE_MAX = 16 };
+static const bool spares = true;
 #endif
 
-enum { CHUNK_SIZE = 64 * 1024, ALIGNMENT = alignof(max_align_t) };
+enum { CHUNK_SIZE = 64 * 1024, SPARE_MAX = 16, ALIGNMENT = alignof(max_align_t) };
 
 struct message_chunk {
     struct message_chunk *next;
@@ -70,7 +70,7 @@ void message_arena_reset(struct message_arena *arena)
     while (arena->chunks != NULL) {
         struct message_chunk *next = arena->chunks->next;
 
-        if (arena->chunks->size == CHUNK_SIZE && arena->spare_count < SPARE_MAX) {
+        if (spares && arena->chunks->size == CHUNK_SIZE && arena->spare_count < SPARE_MAX) {
             arena->chunks->next = arena->spare;
             arena->spare = arena->chunks;
             arena->spare_count++;
