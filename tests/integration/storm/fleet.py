@@ -16,6 +16,7 @@ import kafka
 ROLES = {"collect": "earshot-collect", "process": "earshot-process", "sink": "earshot-sink"}
 COPIES = 2
 SESSION_S, TRANSACTION_S = 2, 5
+END_S = 12        # 10 s are promised
 POINT_WAIT_S = 8  # so long a process that is to die at a point is left alone, to come there
 CLIENT = {
     "session.timeout.ms": SESSION_S * 1000, "heartbeat.interval.ms": 400, "transaction.timeout.ms": TRANSACTION_S * 1000,
@@ -31,7 +32,9 @@ class Member:
         self.folder = pathlib.Path(folder) / self.name
         self.folder.mkdir()
         self.log = self.folder / "log"
-        self.process, self.stopped_until, self.start_at, self.point, self.left_alone_until = None, 0, 0, None, 0
+        self.process, self.point = None, None
+        # Until when it stands still, is left alone, has to have ended; from when on it may be started. Monotonic time; 0: not so.
+        self.stopped_until = self.left_alone_until = self.end_until = self.start_at = 0
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("EARSHOT_")}
 
     def start(self, point=None):
@@ -52,7 +55,7 @@ class Member:
         return self.process is not None and self.process.poll() is None
 
     def can_be_struck(self, now):
-        return self.running() and not self.stopped_until and now >= self.left_alone_until
+        return self.running() and not self.stopped_until and not self.end_until and now >= self.left_alone_until
 
 
 class Brokers:
@@ -132,7 +135,6 @@ class Fleet:
             if member.point and member.running():
                 self.hit(member, signal.SIGKILL, None)  # what it was armed with shall not go off now
             member.start_at = 0
-        self.tick(time.monotonic())
 
     def tick(self, now):
         for member in self.members:
@@ -140,14 +142,18 @@ class Fleet:
         if self.storming and now >= self.due:
             self.strike(now)
 
-    def stop(self, seconds=12):
-        """SIGTERM to all; each must end by itself within 10 s, and well."""
+    def stop(self):
+        """SIGTERM to all; each must end by itself, and well."""
+        now = time.monotonic()
         for member in self.members:
             if member.running():
-                member.process.terminate()
-        until = time.monotonic() + seconds
+                self.end(member, now)
+        while any(member.running() for member in self.members):
+            for member in self.members:
+                self.watch_end(member, time.monotonic())
+            time.sleep(0.05)
         for member in self.members:
-            self.end(member, max(0.1, until - time.monotonic()))
+            self.watch_end(member, time.monotonic())
 
     def kill_all(self):
         for member in self.members:
@@ -159,6 +165,7 @@ class Fleet:
 
     def tend(self, member, now):
         self.look_at_point(member)
+        self.watch_end(member, now)
         if member.stopped_until and now >= member.stopped_until:
             self.wake(member)
         if not member.running():
@@ -167,6 +174,22 @@ class Fleet:
                 member.process, member.stopped_until = None, 0
             if now >= member.start_at:
                 member.start(self.next_point(member) if self.storming else None)
+
+    def end(self, member, now):
+        """SIGTERM."""
+        self.hit(member, signal.SIGTERM, None)
+        member.end_until = now + END_S
+
+    def watch_end(self, member, now):
+        if not member.end_until:
+            return
+        if member.running() and now >= member.end_until:
+            self.faults.append(f"{member.name} did not end within {END_S} s of SIGTERM: {self.last_words(member)}")
+            self.hit(member, signal.SIGKILL, None)
+        if not member.running():
+            if member.process.returncode not in (0, -signal.SIGKILL):
+                self.faults.append(f"{member.name} ended with {member.process.returncode} after SIGTERM: {self.last_words(member)}")
+            member.process, member.end_until = None, 0
 
     def ended(self, member):
         """It ended, and this storm did not wait for it: by its own hand, or at its point."""
@@ -199,7 +222,7 @@ class Fleet:
     def next_point(self, member):
         """The point of this role that was reached least so far, half of the times."""
         mine = [p for p in self.points if p.split(".")[0] in ("kafka", member.role)]
-        if not mine or self.dice.random() < 0.4:
+        if not mine or self.dice.random() < 0.35:
             return None
         action = self.dice.choice(("kill", "pause=1"))
         self.dice.shuffle(mine)
@@ -207,7 +230,7 @@ class Fleet:
         name = min(mine, key=lambda p: self.tried[f"{p} {kind}"])
         self.tried[f"{name} {kind}"] += 0.3  # one that is never passed shall not keep the others waiting
         self.armed += 1
-        return f"{name}:{self.dice.randrange(1, 4)}:{action}", self.marks / str(self.armed)
+        return f"{name}:{self.dice.choice((1, 1, 2, 3))}:{action}", self.marks / str(self.armed)
 
     def wake(self, member):
         member.stopped_until = 0
@@ -225,32 +248,21 @@ class Fleet:
             self.look_at_point(member)
             member.point, member.left_alone_until = None, 0
 
-    def end(self, member, seconds):
-        if member.process is None:
-            return
-        try:
-            code = member.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.faults.append(f"{member.name} did not end within {seconds:.0f} s of SIGTERM: {self.last_words(member)}")
-            member.process.kill()
-            code = member.process.wait()
-        if code not in (0, -signal.SIGKILL):
-            self.faults.append(f"{member.name} ended with {code} after SIGTERM: {self.last_words(member)}")
-        member.process = None
-
     # --- dice ---
 
     def strike(self, now):
         """For a few seconds one or two roles are struck, the others work in peace: so that there is always something under way."""
-        if now >= self.phase_until:
-            self.phase = self.dice.sample(list(ROLES), self.dice.choice((1, 1, 2, 3)))
-            self.phase_until = now + self.dice.uniform(2, 6)
-        self.due = now + self.dice.uniform(0.1, 0.9)
         struck = [m for m in self.members if m.role in self.phase and m.can_be_struck(now)]
+        if now >= self.phase_until or not struck:
+            self.phase = self.dice.sample(list(ROLES), self.dice.choice((1, 1, 2, 3)))
+            self.phase_until = now + self.dice.uniform(1, 4)
+            struck = [m for m in self.members if m.role in self.phase and m.can_be_struck(now)]
+        self.due = now + self.dice.uniform(0.05, 0.7)
         if not struck:
             return
         member, kind = self.dice.choice(struck), self.dice.random()
-        if kind < 0.72:
+        member.start_at = now + (0 if self.dice.random() < 0.7 else self.dice.uniform(0, 2))
+        if kind < 0.74:
             self.hit(member, signal.SIGKILL, "kill")
         elif kind < 0.92:
             self.hit(member, signal.SIGSTOP, "stop")
@@ -261,6 +273,5 @@ class Fleet:
                     self.hit(other, signal.SIGKILL, "kill")
                     other.start_at = now + self.dice.uniform(0, 1)
         else:
-            self.hit(member, signal.SIGTERM, "term")
-            self.end(member, 12)
-        member.start_at = now + (0 if self.dice.random() < 0.7 else self.dice.uniform(0, 2))
+            self.end(member, now)
+            self.counts["term"] += 1

@@ -12,6 +12,7 @@ fault-SEED beside the ledger: each member's log, the topics as they can be read 
 
 import argparse
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -64,9 +65,8 @@ class Round:
         (place.folder / "author_key").write_bytes(os.urandom(32))
         (place.folder / "author_key").chmod(0o600)
         self.fleet = fleet.Fleet(place.folder, options.build, self.dice, points, past, self.configuration)
-        self.brokers = fleet.Brokers(self.cluster, self.dice, options.broker_gap)
         place.configure(self.configuration("judge"))
-        self.posts, self.settled_s = 0, 0.0
+        self.posts, self.settled_s, self.cut = 0, None, 0
 
     def configuration(self, member):
         client = ", ".join(f"{name}: {value}" for name, value in fleet.CLIENT.items())
@@ -76,25 +76,22 @@ class Round:
                 f"sinks:\n  - store: {{url: \"{self.base.address(self.database)}\", schema: earshot}}\n  - trends: {{windows: [1h, 1d], publish: true}}\n"
                 f"authors: {{key: \"${{file:{self.place.folder}/author_key}}\"}}\n")
 
-    def run(self):
-        """Load and strikes, then peace. Returns faults."""
+    # --- under load ---
+
+    def go(self):
         self.fleet.go()
         self.world.go()
-        ends, cut = time.monotonic() + ROUND_S, time.monotonic() + 10
-        self.brokers.go(time.monotonic() + 3)
-        while (now := time.monotonic()) < ends:
-            self.fleet.tick(now)
-            self.brokers.turn(now)
-            if now >= cut:
-                self.cut_connections()
-                cut = now + self.dice.uniform(4, 12)
-            time.sleep(0.03)
+        self.cut = time.monotonic() + 10
+
+    def tick(self, now):
+        self.fleet.tick(now)
+        if self.fleet.storming and now >= self.cut:
+            self.cut_connections()
+            self.cut = now + self.dice.uniform(4, 12)
+
+    def calm(self):
         self.world.pause()
         self.fleet.calm()
-        self.brokers.mend()
-        self.settle()
-        self.fleet.stop()
-        return self.fleet.faults + self.judge()
 
     def cut_connections(self):
         """One connection of a sink is ended under it, whatever it is doing."""
@@ -120,21 +117,10 @@ class Round:
         rows = self.base.sql("SELECT json_build_array(id, text) FROM earshot.insight;", self.database).splitlines()
         return [json.loads(row) for row in rows]
 
-    def settle(self):
-        began, wanted = time.monotonic(), self.world.wanted()
-        while time.monotonic() - began < SETTLE_S:
-            self.fleet.tick(time.monotonic())
-            if self.at_rest(wanted):
-                self.settled_s = time.monotonic() - began
-                break
-            time.sleep(0.2)
-        else:
-            self.settled_s = SETTLE_S
-            self.fleet.faults.append(f"not at rest {SETTLE_S} s after the last strike")
-        until = time.monotonic() + 3  # what should not come may still come
-        while time.monotonic() < until:
-            self.fleet.tick(time.monotonic())
-            time.sleep(0.1)
+    def look_at_rest(self, since):
+        """Notes when it came to rest."""
+        if self.settled_s is None and self.at_rest(self.world.wanted()):
+            self.settled_s = time.monotonic() - since
 
     # --- comparing ---
 
@@ -172,27 +158,71 @@ class Round:
         self.world.close()
 
 
-def one_round(servers, options, seed, points, past):
-    began = time.monotonic()
-    with harness.place() as place:
-        each = Round(servers, place, options, seed, points, past)
-        try:
-            try:
-                faults = each.run()
-            except (harness.Failure, keep.Failed, subprocess.TimeoutExpired) as failure:
-                faults = each.fleet.faults + [f"{type(failure).__name__}: {failure}"]
-            each.fleet.kill_all()
-            if faults:
-                each.keep_evidence(options.build / f"fault-{seed}")
-        finally:
-            each.close()
-        counts = each.fleet.counts
+    def entry(self, brokers, seconds, faults):
+        counts = self.fleet.counts
         return {
-            "seed": seed, "kills": counts["kill"] + counts["point kill"], "pauses": counts["stop"] + counts["point pause"], "brokers": each.brokers.kills,
-            "by": dict(counts), "points": dict(each.fleet.reached), "exits": dict(each.fleet.exits),
-            "posts": each.posts, "settled_s": round(each.settled_s, 1), "seconds": round(time.monotonic() - began), "faults": faults,
+            "seed": self.seed, "kills": counts["kill"] + counts["point kill"], "pauses": counts["stop"] + counts["point pause"], "brokers": brokers,
+            "by": dict(counts), "points": dict(self.fleet.reached), "exits": dict(self.fleet.exits), "posts": self.posts,
+            "settled_s": round(SETTLE_S if self.settled_s is None else self.settled_s, 1), "seconds": round(seconds), "faults": faults,
             "at": time.strftime("%FT%TZ", time.gmtime()),
         }
+
+
+def hold(rounds, brokers):
+    """All rounds at once: load and strikes, then peace until each is at rest."""
+    for each in rounds:
+        each.go()
+    ends = time.monotonic() + ROUND_S
+    brokers.go(time.monotonic() + 3)
+    while (now := time.monotonic()) < ends:
+        for each in rounds:
+            each.tick(now)
+        brokers.turn(now)
+        time.sleep(0.03)
+    for each in rounds:
+        each.calm()
+    brokers.mend()
+    since = time.monotonic()
+    rest = None
+    while (now := time.monotonic()) < since + SETTLE_S:
+        for each in rounds:
+            each.tick(now)
+            each.look_at_rest(since)
+        if rest is None and all(each.settled_s is not None for each in rounds):
+            rest = now
+        if rest is not None and now > rest + 3:  # what should not come may still come
+            break
+        time.sleep(0.1)
+    for each in rounds:
+        if each.settled_s is None:
+            each.fleet.faults.append(f"not at rest {SETTLE_S} s after the last strike")
+        each.fleet.stop()
+
+
+def together(servers, options, seed, points, past):
+    """A round in each lane, on the same brokers and the same PostgreSQL. Returns their entries for the ledger."""
+    began, faults = time.monotonic(), []
+    with contextlib.ExitStack() as stack:
+        rounds = []
+        for lane in range(options.lanes):
+            rounds.append(Round(servers, stack.enter_context(harness.place()), options, seed + lane, points, past))
+            stack.callback(rounds[-1].close)
+        brokers = fleet.Brokers(servers[0], rounds[0].dice, options.broker_gap)
+        try:
+            hold(rounds, brokers)
+        except (keep.Failed, subprocess.SubprocessError) as failure:
+            faults = [f"{type(failure).__name__}: {failure}"]
+        entries = []
+        for lane, each in enumerate(rounds):
+            each.fleet.kill_all()
+            try:
+                found = faults + each.fleet.faults + each.judge()
+            except (harness.Failure, keep.Failed, subprocess.SubprocessError) as failure:
+                found = faults + each.fleet.faults + [f"{type(failure).__name__}: {failure}"]
+            if found:
+                each.keep_evidence(options.build / f"fault-{each.seed}")
+            entries.append(each.entry(brokers.kills if lane == 0 else 0, time.monotonic() - began if lane == 0 else 0, found))
+        return entries
 
 
 def show_sum(book, points, seconds):
@@ -222,6 +252,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=None, help="one round with these dice")
     parser.add_argument("--rate", type=float, default=25.0, help="changes a second, twice")
+    parser.add_argument("--lanes", type=int, default=2, help="fleets at once, each on topics and a database of its own")
     parser.add_argument("--feeds", type=int, default=15)
     parser.add_argument("--broker-gap", type=float, nargs=2, default=(5.0, 14.0), help="seconds between broker kills")
     parser.add_argument("--build", type=pathlib.Path, default=harness.ROOT / "build" / "storm")
@@ -240,10 +271,10 @@ def main():
                     break
                 seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
                 past = sum((collections.Counter(e["points"]) for e in book.rounds), collections.Counter())
-                entry = one_round((cluster, base), options, seed, points, past)
-                book.add(entry)
-                print(f"  seed {seed}: {entry['kills']} kills, {entry['pauses']} pauses, {entry['brokers']} broker kills, {entry['posts']} posts, at rest after "
-                      f"{entry['settled_s']} s, {entry['seconds']} s: {'; '.join(entry['faults']) or 'nothing lost, nothing doubled'}", flush=True)
+                for entry in together((cluster, base), options, seed, points, past):
+                    book.add(entry)
+                    print(f"  seed {seed}: {entry['kills']} kills, {entry['pauses']} pauses, {entry['brokers']} broker kills, {entry['posts']} posts, at rest after "
+                          f"{entry['settled_s']} s, {entry['seconds']} s: {'; '.join(entry['faults']) or 'nothing lost, nothing doubled'}", flush=True)
                 if options.seed is not None:
                     break
     except keep.Missing as why:
