@@ -382,7 +382,14 @@ static rd_kafka_resp_err_t ask_offsets(struct kafka *kafka, rd_kafka_topic_parti
     return code;
 }
 
-/* Leaders move, and a topic that was made a moment ago has none: it passes. */
+/* Leaders move; and a broker that was started, or a topic that was made, a moment ago may not know
+ * of the other: it passes. */
+static bool passes(rd_kafka_resp_err_t code)
+{
+    return kafka_kind_of(code) == EAR_RETRY || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+           code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+}
+
 int kafka_offsets(struct kafka *kafka, rd_kafka_topic_partition_list_t *list, int64_t which,
                   struct ear_error *err)
 {
@@ -394,7 +401,7 @@ int kafka_offsets(struct kafka *kafka, rd_kafka_topic_partition_list_t *list, in
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             return 0;
         }
-        if (kafka_kind_of(code) != EAR_RETRY || clock_mono_us() > until_us) {
+        if (!passes(code) || clock_mono_us() > until_us) {
             return kafka_fail(kafka, code, "where partitions begin and end", err);
         }
         usleep(NAP_US);
