@@ -17,7 +17,7 @@ ROLES = {"collect": "earshot-collect", "process": "earshot-process", "sink": "ea
 COPIES = 2
 SESSION_S, TRANSACTION_S = 2, 5
 END_S = 12        # 10 s are promised
-POINT_WAIT_S = 8  # so long a process that is to die at a point is left alone, to come there
+POINT_WAIT_S = 12 # so long a process that is to die at a point is left alone, to come there
 CLIENT = {
     "session.timeout.ms": SESSION_S * 1000, "heartbeat.interval.ms": 400, "transaction.timeout.ms": TRANSACTION_S * 1000,
     "message.timeout.ms": 4000, "socket.timeout.ms": 4000, "reconnect.backoff.max.ms": 500, "reconnect.backoff.ms": 50,
@@ -187,7 +187,7 @@ class Fleet:
             self.faults.append(f"{member.name} did not end within {END_S} s of SIGTERM: {self.last_words(member)}")
             self.hit(member, signal.SIGKILL, None)
         if not member.running():
-            if member.process.returncode not in (0, -signal.SIGKILL):
+            if member.process.returncode not in (0, -signal.SIGKILL, -signal.SIGTERM):  # the last: it had not come to take signals yet
                 self.faults.append(f"{member.name} ended with {member.process.returncode} after SIGTERM: {self.last_words(member)}")
             member.process, member.end_until = None, 0
 

@@ -254,7 +254,7 @@ def main():
     parser.add_argument("--rate", type=float, default=25.0, help="changes a second, twice")
     parser.add_argument("--lanes", type=int, default=2, help="fleets at once, each on topics and a database of its own")
     parser.add_argument("--feeds", type=int, default=15)
-    parser.add_argument("--broker-gap", type=float, nargs=2, default=(5.0, 14.0), help="seconds between broker kills")
+    parser.add_argument("--broker-gap", type=float, nargs=2, default=(1.0, 6.0), help="seconds between broker kills")
     parser.add_argument("--build", type=pathlib.Path, default=harness.ROOT / "build" / "storm")
     options = parser.parse_args()
     options.build = options.build.resolve()
