@@ -206,6 +206,23 @@ done:
     return node;
 }
 
+/* A collector of another machine may have a source of that name, and keeps what it has seen of it
+ * in memory: two would write for one source. */
+static int check_name(const struct import *import, struct ear_error *err)
+{
+    const struct settings *settings = import->session.settings;
+
+    for (size_t i = 0; settings_on_kafka(settings) && i < settings->source_count; i++) {
+        if (strcmp(settings->sources[i].name, import->name) == 0) {
+            return ear_fail(err, EAR_CONFIG,
+                            "--source '%s' is a source of the configuration, which the collectors "
+                            "read; give the import a name of its own, such as --source %s-import",
+                            import->name, import->name);
+        }
+    }
+    return 0;
+}
+
 static int check_words(const struct import *import, struct ear_error *err)
 {
     const struct import_values *options = import->options;
@@ -243,7 +260,8 @@ static int make_source(struct import *import, const char *file, struct ear_error
     const struct import_values *options = import->options;
     struct settings *settings = import->session.settings;
 
-    if (name_it(import, file, err) != 0 || check_words(import, err) != 0) {
+    if (name_it(import, file, err) != 0 || check_name(import, err) != 0 ||
+        check_words(import, err) != 0) {
         return misused(import, err);
     }
     if (find_path(import, file, err) != 0) {
@@ -335,12 +353,11 @@ static int step(struct import *import, void *state, struct ear_error *err)
 /*
  * Without the share of the collectors, although on Kafka their group guards what they write: an
  * import would then be given sources that are not its own, and its own perhaps to another. What it
- * writes is nobody else's (its name is of no configured source there), and only one import runs on
- * a data folder. So nothing is lost: what was not committed is not in `seen` and comes with the
- * next import of the file, whose ids are the same. And nothing is doubled in the store, where ids
- * are unique. In the log an item may stand twice, alike, if the same file is imported again within
- * seconds, while a dead collector's open transaction hides what the first import has seen; or from
- * two machines at once.
+ * writes is nobody else's: on Kafka its name may be of no configured source (check_name). So
+ * nothing is lost: what was not committed is not in `seen` and comes with the next import of the
+ * file, whose ids are the same. And nothing is doubled in the store, where ids are unique. In the
+ * log an item may stand twice, alike, if the same file is imported again within seconds, while a
+ * dead collector's open transaction hides what the first import has seen; or twice at once.
  */
 static int take_in(struct import *import, struct ear_error *err)
 {
