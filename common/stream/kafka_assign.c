@@ -273,6 +273,18 @@ static int go_to(struct kafka_reader *reader, rd_kafka_topic_partition_list_t *l
     return 0;
 }
 
+int kafka_lane_to(struct kafka_reader *reader, const struct kafka_lane *lane, int64_t offset,
+                  struct ear_error *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    int result;
+
+    rd_kafka_topic_partition_list_add(list, lane->topic->full, lane->partition)->offset = offset;
+    result = go_to(reader, list, err);
+    rd_kafka_topic_partition_list_destroy(list);
+    return result;
+}
+
 static rd_kafka_topic_partition_list_t *list_lanes(const struct kafka_reader *reader)
 {
     rd_kafka_topic_partition_list_t *list =
@@ -320,15 +332,15 @@ int kafka_seek(struct stream_reader *base, const char *name, int partition, int6
 {
     struct kafka_reader *reader = (struct kafka_reader *)base;
     struct kafka_topic *topic;
+    struct kafka_lane *lane;
     struct stream_span span = {0};
-    rd_kafka_topic_partition_list_t *list;
-    int result;
 
     if (kafka_topic_named(&topic, reader->kafka, name, err) != 0 ||
         kafka_check_partition(topic, partition, err) != 0) {
         return -1;
     }
-    if (kafka_find_lane(reader, topic, partition) == NULL) {
+    lane = kafka_find_lane(reader, topic, partition);
+    if (lane == NULL) {
         return ear_fail(err, EAR_CONFIG, "%s/%d is not this reader's now", name, partition);
     }
     if (kafka_span_of(reader->kafka, topic, partition, &span, err) != 0) {
@@ -339,11 +351,7 @@ int kafka_seek(struct stream_reader *base, const char *name, int partition, int6
             err, EAR_CONFIG, "%s/%d holds the offsets %lld to %lld; a reader cannot stand at %lld",
             name, partition, (long long)span.earliest, (long long)span.end, (long long)offset);
     }
-    list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, topic->full, partition)->offset = offset;
-    result = go_to(reader, list, err);
-    rd_kafka_topic_partition_list_destroy(list);
-    return result;
+    return kafka_lane_to(reader, lane, offset, err);
 }
 
 int64_t kafka_position(const struct stream_reader *base, const char *name, int partition)

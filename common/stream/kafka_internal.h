@@ -229,6 +229,10 @@ EAR_MUST_CHECK
 int kafka_start_lanes(struct kafka_reader *reader, const rd_kafka_topic_partition_list_t *list,
                       struct ear_error *err);
 void kafka_drop_lanes(struct kafka_reader *reader);
+/* Reads on elsewhere on one lane. */
+EAR_MUST_CHECK
+int kafka_lane_to(struct kafka_reader *reader, const struct kafka_lane *lane, int64_t offset,
+                  struct ear_error *err);
 struct kafka_lane *kafka_find_lane(const struct kafka_reader *reader,
                                    const struct kafka_topic *topic, int partition);
 /* Says what is wrong with where a reader stands, and notes that it cannot go on. */

@@ -201,6 +201,7 @@ struct share {
     size_t max_bytes;
 };
 
+<<<<<<< Updated upstream
 /* What a group has still to read may not be gone; who only looks goes on with what is kept. */
 static int out_of_range(struct kafka_reader *reader, struct kafka_lane *lane, struct ear_error *err)
 {
@@ -216,6 +217,22 @@ static int out_of_range(struct kafka_reader *reader, struct kafka_lane *lane, st
         return -1;
     }
     return kafka_seek(&reader->base, lane->topic->name, lane->partition, span.earliest, err);
+=======
+/* A group has missed messages. Who follows without one goes on with what is kept. */
+static int hear_gap(struct kafka_reader *reader, struct kafka_lane *lane, struct ear_error *err)
+{
+    struct stream_span span = {0};
+
+    if (reader->group == NULL) {
+        if (kafka_span_of(reader->kafka, lane->topic, lane->partition, &span, err) != 0) {
+            return -1;
+        }
+        if (lane->next < span.earliest) {
+            return kafka_lane_to(reader, lane, span.earliest, err);
+        }
+    }
+    return kafka_fail_position(reader, lane->topic, lane->partition, lane->next, err);
+>>>>>>> Stashed changes
 }
 
 /* What comes in place of a message. Trouble that passes is librdkafka's to mend, and logged. */
@@ -230,7 +247,11 @@ static int hear_event(struct kafka_reader *reader, struct kafka_lane *lane,
         return 0;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+<<<<<<< Updated upstream
         return out_of_range(reader, lane, err);
+=======
+        return lane == NULL ? 0 : hear_gap(reader, lane, err);
+>>>>>>> Stashed changes
     case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED: /* its partitions go; the callback says so */
         return 0;
     default:
@@ -295,11 +316,11 @@ static int take_lane(struct kafka_reader *reader, struct kafka_lane *lane,
             if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR && !fits(share, message)) {
                 return 0;
             }
+            lane->held_first++;
+            lane->held_count--;
             result = message->err == RD_KAFKA_RESP_ERR_NO_ERROR
                          ? give(lane, message, share->batch, err)
                          : hear_event(reader, lane, message, err);
-            lane->held_first++;
-            lane->held_count--;
             rd_kafka_message_destroy(message);
             if (result != 0) {
                 return -1;

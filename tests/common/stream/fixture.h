@@ -42,6 +42,7 @@ enum { SECOND_US = 1000000 };
 /* The times of the back end under test; set by fixture_new. */
 struct test_times {
     int64_t now_us, lag_us, retention_us;
+    bool real; /* house is kept by the machine's clock, whatever a test says */
 };
 
 extern struct test_times test_times;
@@ -92,7 +93,7 @@ size_t read_and_move(struct stream *stream, struct stream_reader *reader);
 void keep_house(struct stream *stream, int64_t now_us);
 
 /* The topic comes to hold this many messages: at once, or where the log keeps house by itself
- * within half a minute. */
+ * within half a minute, and not counting tombstones: those stay until something follows them. */
 void assert_count(struct fixture *f, const char *topic, size_t expected);
 
 /* How many messages the topic holds, all partitions. */

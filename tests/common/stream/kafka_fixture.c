@@ -102,5 +102,5 @@ const struct backend kafka_backend = {
     .shares_out = true,
     .forgets_unmoved = true,
     .lag_us = 1 * SECOND_US,
-    .retention_us = 3 * SECOND_US,
+    .retention_us = 6 * SECOND_US,
 };

@@ -757,6 +757,7 @@ static void offsets_never_come_again(void **state)
     struct fixture *f = *state;
     struct stream_span before[PARTITIONS];
     struct stream_span after = {0};
+    int64_t end_mark = f->backend->real_time ? 1 : 0; /* a transaction's, written as of now */
     struct ear_error err = {0};
 
     begin_in_the_past(f, 2 * RETENTION_US);
@@ -775,13 +776,13 @@ static void offsets_never_come_again(void **state)
             assert_int_equal(stream_span(f->stream, "aged", partition, &after, &err), 0);
         } while (f->backend->real_time && after.earliest < after.end && mono_us() < until_us);
         assert_int_equal(after.end, before[partition].end);
-        assert_int_equal(after.earliest, after.end);
+        assert_in_range(after.earliest, after.end - end_mark, after.end);
     }
     begin_in_the_past(f, -2 * RETENTION_US);
     publish_many(f, "aged", 40, "v");
     for (int partition = 0; partition < PARTITIONS; partition++) {
         assert_int_equal(stream_span(f->stream, "aged", partition, &after, &err), 0);
-        assert_int_equal(after.earliest, before[partition].end);
+        assert_in_range(after.earliest, before[partition].end - end_mark, before[partition].end);
     }
 }
 
