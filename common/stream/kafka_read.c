@@ -201,23 +201,6 @@ struct share {
     size_t max_bytes;
 };
 
-<<<<<<< Updated upstream
-/* What a group has still to read may not be gone; who only looks goes on with what is kept. */
-static int out_of_range(struct kafka_reader *reader, struct kafka_lane *lane, struct ear_error *err)
-{
-    struct stream_span span = {0};
-
-    if (lane == NULL) {
-        return 0;
-    }
-    if (reader->group != NULL) {
-        return kafka_fail_position(reader, lane->topic, lane->partition, lane->next, err);
-    }
-    if (kafka_span_of(reader->kafka, lane->topic, lane->partition, &span, err) != 0) {
-        return -1;
-    }
-    return kafka_seek(&reader->base, lane->topic->name, lane->partition, span.earliest, err);
-=======
 /* A group has missed messages. Who follows without one goes on with what is kept. */
 static int hear_gap(struct kafka_reader *reader, struct kafka_lane *lane, struct ear_error *err)
 {
@@ -232,7 +215,6 @@ static int hear_gap(struct kafka_reader *reader, struct kafka_lane *lane, struct
         }
     }
     return kafka_fail_position(reader, lane->topic, lane->partition, lane->next, err);
->>>>>>> Stashed changes
 }
 
 /* What comes in place of a message. Trouble that passes is librdkafka's to mend, and logged. */
@@ -247,11 +229,7 @@ static int hear_event(struct kafka_reader *reader, struct kafka_lane *lane,
         return 0;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-<<<<<<< Updated upstream
-        return out_of_range(reader, lane, err);
-=======
         return lane == NULL ? 0 : hear_gap(reader, lane, err);
->>>>>>> Stashed changes
     case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED: /* its partitions go; the callback says so */
         return 0;
     default:

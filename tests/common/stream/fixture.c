@@ -234,48 +234,16 @@ size_t count_messages(struct stream *stream, const char *topic)
     return count;
 }
 
-<<<<<<< Updated upstream
-static int64_t wall_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * SECOND_US + now.tv_nsec / 1000;
-=======
-static void see_value(void *user, const struct stream_message *message)
-{
-    size_t *count = user;
-
-    *count += message->value != NULL ? 1 : 0;
-}
-
-static size_t count_values(struct stream *stream, const char *topic)
-{
-    struct stream_reader *reader = NULL;
-    struct ear_error err = {0};
-    size_t count = 0;
-
-    if (stream_follow(&reader, stream, topic, INT64_MIN, &err) != 0) {
-        fail_msg("%s", err.message);
-    }
-    (void)read_all(reader, see_value, &count);
-    stream_reader_close(reader);
-    return count;
->>>>>>> Stashed changes
-}
-
 void assert_count(struct fixture *f, const char *topic, size_t expected)
 {
     int64_t until_us = mono_us() + 30LL * SECOND_US;
 
-    while (f->backend->real_time && count_values(f->stream, topic) != expected &&
+    while (f->backend->real_time && count_messages(f->stream, topic) != expected &&
            mono_us() < until_us) {
-        keep_house(f->stream, wall_us());
+        keep_house(f->stream, NOW_US);
         usleep(100 * 1000);
     }
-    assert_int_equal(f->backend->real_time ? count_values(f->stream, topic)
-                                           : count_messages(f->stream, topic),
-                     expected);
+    assert_int_equal(count_messages(f->stream, topic), expected);
 }
 
 void assert_latest(struct stream *stream, const char *topic, const char *key, const char *value)

@@ -93,7 +93,7 @@ size_t read_and_move(struct stream *stream, struct stream_reader *reader);
 void keep_house(struct stream *stream, int64_t now_us);
 
 /* The topic comes to hold this many messages: at once, or where the log keeps house by itself
- * within half a minute, and not counting tombstones: those stay until something follows them. */
+ * within half a minute. */
 void assert_count(struct fixture *f, const char *topic, size_t expected);
 
 /* How many messages the topic holds, all partitions. */
