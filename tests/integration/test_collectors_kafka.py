@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
 import share_out  # noqa: E402
 from harness import expect  # noqa: E402
-from share_out import Feeds, Fleet, judge, wait_until  # noqa: E402
+from share_out import Feeds, Fleet, Machine, judge, wait_until  # noqa: E402
 
 SOURCES = 200
 BOOTSTRAP = os.environ.get("EARSHOT_TEST_KAFKA")
@@ -26,7 +26,7 @@ def prefix(name):
 
 
 def sources_move_and_nothing_is_lost_or_doubled():
-    with harness.place() as place:
+    with harness.place() as place, Machine() as machine:
         fleet = Fleet(place, Feeds(SOURCES), BOOTSTRAP, prefix("move"))
         try:
             first = fleet.start()
@@ -45,7 +45,7 @@ def sources_move_and_nothing_is_lost_or_doubled():
             fleet.kill(zombie, signal.SIGTERM)
             time.sleep(3)
             fleet.bury()
-            judge(fleet, began)
+            judge(fleet, began, machine)
         finally:
             fleet.end()
 
@@ -57,7 +57,7 @@ def owned(fleet, number):
 
 
 def once_leaves_to_others_what_they_have():
-    with harness.place() as place:
+    with harness.place() as place, Machine() as machine:
         fleet = Fleet(place, Feeds(24), BOOTSTRAP, prefix("once"))
         try:
             fleet.start()
@@ -68,7 +68,7 @@ def once_leaves_to_others_what_they_have():
             expect(done.returncode == 75 and len(lines) == 24 and 0 < len(elsewhere) < 24, f"{done.returncode} {done.stdout} {done.stderr}")
             expect(all(line["error"] is None for line in lines.values() if line not in elsewhere), f"{lines}")
             wait_until(lambda: owned(fleet, 1) == 24, "the other to have all sources again", 15)
-            judge(fleet, time.time(), quiet=True)
+            judge(fleet, time.time(), machine, quiet=True)
         finally:
             fleet.end()
 
