@@ -20,7 +20,7 @@
 #include "common/testfault.h"
 #include "common/testpoint.h"
 
-enum { COMMITTED_MS = 300, SEEK_MS = 5000, NAP_US = 20 * 1000 };
+enum { COMMITTED_MS = 300, SEEK_MS = 5000, STUCK_MS = 200, NAP_US = 20 * 1000 };
 
 /* --- lanes --- */
 
@@ -229,11 +229,48 @@ int kafka_place(struct kafka_reader *reader, rd_kafka_topic_partition_list_t *li
 
 /* --- going elsewhere --- */
 
-/* A partition that was assigned a moment ago cannot be sought on yet (_STATE). */
+static rd_kafka_topic_partition_list_t *list_lanes(const struct kafka_reader *reader)
+{
+    rd_kafka_topic_partition_list_t *list =
+        rd_kafka_topic_partition_list_new((int)reader->lane_count);
+
+    for (size_t i = 0; i < reader->lane_count; i++) {
+        rd_kafka_topic_partition_list_add(list, reader->lanes[i].topic->full,
+                                          reader->lanes[i].partition)
+            ->offset = reader->lanes[i].next;
+    }
+    return list;
+}
+
+/* Begins anew on all partitions, on those in `list` elsewhere. */
+static int start_anew(struct kafka_reader *reader, const rd_kafka_topic_partition_list_t *list,
+                      struct ear_error *err)
+{
+    rd_kafka_topic_partition_list_t *all = list_lanes(reader);
+    rd_kafka_resp_err_t code;
+
+    for (int i = 0; i < list->cnt; i++) {
+        rd_kafka_topic_partition_list_set_offset(all, list->elems[i].topic,
+                                                 list->elems[i].partition, list->elems[i].offset);
+    }
+    code = rd_kafka_assign(reader->client, all);
+    rd_kafka_topic_partition_list_destroy(all);
+    for (size_t i = 0; i < reader->lane_count; i++) {
+        rd_kafka_queue_forward(reader->lanes[i].queue, NULL);
+        drop_held(&reader->lanes[i]); /* it comes again */
+    }
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? 0
+               : kafka_fail(reader->kafka, code, "begin to read elsewhere", err);
+}
+
+/* A partition cannot be sought on (_STATE) a moment after it was assigned; nor ever once it was out
+ * of range: then all begin anew. */
 static int seek_all(struct kafka_reader *reader, rd_kafka_topic_partition_list_t *list,
                     struct ear_error *err)
 {
     int64_t until_us = clock_mono_us() + (int64_t)SEEK_MS * 1000;
+    int64_t stuck_us = clock_mono_us() + (int64_t)STUCK_MS * 1000;
 
     for (;;) {
         rd_kafka_error_t *error = rd_kafka_seek_partitions(reader->client, list, SEEK_MS);
@@ -246,6 +283,9 @@ static int seek_all(struct kafka_reader *reader, rd_kafka_topic_partition_list_t
         }
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             return 0;
+        }
+        if (code == RD_KAFKA_RESP_ERR__STATE && clock_mono_us() > stuck_us) {
+            return start_anew(reader, list, err);
         }
         if (clock_mono_us() > until_us) {
             return kafka_fail(reader->kafka, code, "go back to where the group stands", err);
@@ -283,18 +323,6 @@ int kafka_lane_to(struct kafka_reader *reader, const struct kafka_lane *lane, in
     result = go_to(reader, list, err);
     rd_kafka_topic_partition_list_destroy(list);
     return result;
-}
-
-static rd_kafka_topic_partition_list_t *list_lanes(const struct kafka_reader *reader)
-{
-    rd_kafka_topic_partition_list_t *list =
-        rd_kafka_topic_partition_list_new((int)reader->lane_count);
-
-    for (size_t i = 0; i < reader->lane_count; i++) {
-        rd_kafka_topic_partition_list_add(list, reader->lanes[i].topic->full,
-                                          reader->lanes[i].partition);
-    }
-    return list;
 }
 
 int kafka_rewind(struct stream_reader *base, struct ear_error *err)

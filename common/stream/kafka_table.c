@@ -154,11 +154,13 @@ int kafka_settled_end(struct kafka *kafka, const struct kafka_topic *topic, int 
     }
     for (;;) {
         const struct kafka_table *table = &tables->tables[topic - kafka->topics][partition];
+        int64_t noted;
 
         if (kafka_end_of(kafka, topic, partition, end, err) != 0) {
             return -1;
         }
-        if (*end > atomic_load(&table->noted)) {
+        noted = atomic_load(&table->noted);
+        if (noted < 0 || *end >= noted + 2) { /* the message, and the end of its transaction */
             return 0;
         }
         if (clock_mono_us() > until_us) {
