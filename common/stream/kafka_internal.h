@@ -208,8 +208,9 @@ struct kafka_reader {
     rd_kafka_topic_partition_list_t *given; /* assigned by the group, not begun yet */
     struct kafka_lane *lanes;               /* [lane_count]: what it reads now */
     size_t lane_count, first;
-    bool assigned;            /* has begun an assignment, which may be empty */
-    bool fenced;              /* lost partitions since the last read */
+    bool assigned; /* has begun an assignment, which may be empty */
+    bool crowded;  /* more is in the main queue than lanes can hold: only what they hold is given */
+    bool fenced;   /* lost partitions since the last read */
     int64_t generation;       /* counts assignments: what was read in another is void */
     struct ear_error trouble; /* reading cannot go on: until a seek, rewind or assignment */
 };

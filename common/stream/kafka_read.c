@@ -276,7 +276,7 @@ static int take_lane(struct kafka_reader *reader, struct kafka_lane *lane,
         if (lane->held_count == 0) {
             size_t wanted = share->max_messages - share->batch->count;
             ssize_t got =
-                wanted == 0
+                wanted == 0 || reader->crowded
                     ? 0
                     : rd_kafka_consume_batch_queue(lane->queue, 0, lane->held,
                                                    wanted < KAFKA_HELD ? wanted : KAFKA_HELD);
@@ -333,23 +333,51 @@ static int take_all(struct kafka_reader *reader, const struct share *share, stru
     return 0;
 }
 
+/* Behind what the lane holds. False: it can hold no more. */
+static bool hold(struct kafka_lane *lane, rd_kafka_message_t *message)
+{
+    if (lane->held_first + lane->held_count == KAFKA_HELD) {
+        if (lane->held_first == 0) {
+            return false;
+        }
+        memmove(lane->held, lane->held + lane->held_first,
+                lane->held_count * sizeof(rd_kafka_message_t *));
+        lane->held_first = 0;
+    }
+    lane->held[lane->held_first + lane->held_count++] = message;
+    return true;
+}
+
+static bool holds_all_it_can(const struct kafka_reader *reader)
+{
+    for (size_t i = 0; i < reader->lane_count; i++) {
+        if (reader->lanes[i].held_count == KAFKA_HELD) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /*
  * The main queue: the group's callbacks, errors, and messages of a partition that librdkafka has
- * not parted from it yet. Those came before what the partition's own queue has: so this queue is
- * emptied first, and only then anything is taken from that one.
+ * not parted from it yet. Those came before what the partition's own queue has: so they are held,
+ * this queue is emptied first, and only then anything is taken from that one.
  */
-static int serve(struct kafka_reader *reader, const struct share *share, bool *emptied,
-                 struct ear_error *err)
+static int serve(struct kafka_reader *reader, struct ear_error *err)
 {
-    *emptied = false;
-    while (share->batch->count < share->max_messages &&
-           (share->batch->bytes < share->max_bytes || share->batch->count == 0)) {
-        rd_kafka_message_t *message = rd_kafka_consumer_poll(reader->client, 0);
-        struct kafka_lane *lane = NULL;
-        int result;
+    int result = 0;
 
+    reader->crowded = false;
+    while (result == 0) {
+        rd_kafka_message_t *message;
+        struct kafka_lane *lane = NULL;
+
+        if (holds_all_it_can(reader)) {
+            reader->crowded = true;
+            return 0;
+        }
+        message = rd_kafka_consumer_poll(reader->client, 0);
         if (message == NULL) {
-            *emptied = true;
             return 0;
         }
         if (message->rkt != NULL) {
@@ -357,20 +385,16 @@ static int serve(struct kafka_reader *reader, const struct share *share, bool *e
                 reader, kafka_find_full(reader->kafka, rd_kafka_topic_name(message->rkt)),
                 message->partition);
         }
-        if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            result = hear_event(reader, lane, message, err);
-        } else {
-            result = lane == NULL ? 0 : give(lane, message, share->batch, err);
-        }
-        if (lane != NULL && message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (lane != NULL && hold(lane, message)) {
             rd_kafka_queue_forward(lane->queue, NULL);
+            continue;
+        }
+        if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            result = hear_event(reader, NULL, message, err);
         }
         rd_kafka_message_destroy(message);
-        if (result != 0) {
-            return -1;
-        }
     }
-    return 0;
+    return result;
 }
 
 /* --- reading --- */
@@ -392,9 +416,7 @@ static int begin_given(struct kafka_reader *reader, struct ear_error *err)
 /* What is there now, into the batch. */
 static int read_now(struct kafka_reader *reader, const struct share *share, struct ear_error *err)
 {
-    bool emptied;
-
-    if (serve(reader, share, &emptied, err) != 0) {
+    if (serve(reader, err) != 0) {
         return -1;
     }
     if (reader->fenced) {
@@ -412,7 +434,7 @@ static int read_now(struct kafka_reader *reader, const struct share *share, stru
         *err = reader->trouble;
         return -1;
     }
-    return emptied ? take_all(reader, share, err) : 0;
+    return take_all(reader, share, err);
 }
 
 /*
