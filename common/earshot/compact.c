@@ -102,6 +102,9 @@ int command_compact(const struct command_call *call, struct ear_error *err)
     int64_t freed = 0;
     int result = -1;
 
+    if (options->needed && strncmp(call->settings->stream_url, "kafka:", strlen("kafka:")) == 0) {
+        return EXIT_FAILED; /* brokers do it, and the roles may go on */
+    }
     if (settings_open_stream(&stream, call->settings, options->needed, err) != 0) {
         return -1;
     }

@@ -164,19 +164,24 @@ failed:
 
 /* --- the report --- */
 
-static int report(const struct command_call *call, const struct subject *subject, bool off_disk,
+enum disk { DISK_WITH_COMPACT, DISK_BY_BROKERS, DISK_OFF };
+
+static int report(const struct command_call *call, const struct subject *subject, enum disk disk,
                   struct ear_error *err)
 {
+    static const char *const when[] = {
+        [DISK_WITH_COMPACT] =
+            "off the disk with the next `earshot compact` (`earshot run` does it daily)",
+        [DISK_BY_BROKERS] = "off the brokers' disks by themselves, about stream.compact_lag later",
+        [DISK_OFF] = "off the disk",
+    };
     struct json_writer *writer = NULL;
     int result = -1;
 
     if (call->output == OUTPUT_TABLE) {
         printf("forgotten: %s %s\n", subject->author ? "the author" : "the post", subject->id);
         printf("  from the log: %zu posts, %zu insights, %zu rejects; %s\n", subject->posts,
-               subject->insights, subject->rejects,
-               off_disk ? "off the disk"
-                        : "off the disk with the next `earshot compact` (`earshot run` does it "
-                          "daily)");
+               subject->insights, subject->rejects, when[disk]);
         return EXIT_DONE;
     }
     if (json_writer_new(&writer, REPORT_MAX, err) != 0) {
@@ -189,7 +194,7 @@ static int report(const struct command_call *call, const struct subject *subject
     json_member_integer(writer, "insights", (int64_t)subject->insights);
     json_member_integer(writer, "rejects", (int64_t)subject->rejects);
     json_write_key(writer, "off_disk");
-    json_write_boolean(writer, off_disk);
+    json_write_boolean(writer, disk == DISK_OFF);
     json_write_object_end(writer);
     result = print_json_line(writer, err) == 0 ? EXIT_DONE : -1;
     json_writer_free(writer);
@@ -202,7 +207,7 @@ static int forget(struct subject *subject, const struct command_call *call, stru
     struct ear_error why = {EAR_NONE, ""};
     struct stream *stream = NULL;
     int64_t freed = 0;
-    bool off_disk = false;
+    enum disk disk;
     int code = EXIT_DONE;
 
     if (settings_open_stream(&stream, call->settings, false, err) != 0) {
@@ -212,6 +217,7 @@ static int forget(struct subject *subject, const struct command_call *call, stru
         stream_close(stream);
         return -1;
     }
+    disk = freed == STREAM_FREED_LATER ? DISK_BY_BROKERS : DISK_WITH_COMPACT;
     stream_close(stream);
     if (!options->no_wait) {
         code = carry_through(call, call->settings, clock_mono_us() + 10 * CLOCK_MINUTE_US, err);
@@ -221,10 +227,12 @@ static int forget(struct subject *subject, const struct command_call *call, stru
         if (settings_open_stream(&stream, call->settings, false, err) != 0) {
             return -1;
         }
-        off_disk = stream_compact(stream, true, &freed, &why) == 0;
+        if (stream_compact(stream, true, &freed, &why) == 0 && disk != DISK_BY_BROKERS) {
+            disk = DISK_OFF;
+        }
         stream_close(stream);
     }
-    return report(call, subject, off_disk, err);
+    return report(call, subject, disk, err);
 }
 
 int command_forget(const struct command_call *call, struct ear_error *err)

@@ -6,6 +6,8 @@
  */
 
 #include <dirent.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,10 +108,12 @@ static void a_map_holds_what_was_put_last(void **state)
     assert_int_equal(entries.bytes, 0);
 }
 
+enum { VALUE_BYTES = 1024, BUDGET_BYTES = 100 * VALUE_BYTES };
+
 static void a_map_keeps_its_budget(void **state)
 {
-    struct kafka_entries entries = {.budget = 100 * 1024};
-    char *value = calloc(1, (size_t)1024);
+    struct kafka_entries entries = {.budget = BUDGET_BYTES};
+    char *value = calloc(1, VALUE_BYTES);
     size_t placed = 0;
 
     (void)state;
@@ -224,6 +228,129 @@ static void values_beyond_the_budget_are_read_from_the_log(void **state)
         assert_int_equal(large.mark[i], i == 40 ? 0 : i == LARGE_KEYS - 1 ? 'b' : 'a');
     }
     free(value);
+}
+
+/* --- shares --- */
+
+static void tables_that_are_shared_have_as_many_partitions(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const tables[] = {"table", "single"};
+    static const char *const uncompacted[] = {"log"};
+    struct stream_share *share = NULL;
+    struct ear_error err = {0};
+
+    stream_close(f->stream);
+    f->topics[4] = (struct stream_topic){.name = "single", .partitions = 1, .compact = true};
+    fixture_open(f);
+    assert_int_equal(stream_share_open(&share, f->stream, "c", tables, 2, &err), -1);
+    assert_int_equal(err.kind, EAR_CONFIG);
+    assert_non_null(strstr(err.message, "single has 1"));
+    assert_int_equal(stream_share_open(&share, f->stream, "c", uncompacted, 1, &err), -1);
+    assert_int_equal(err.kind, EAR_CONFIG);
+    assert_null(share);
+}
+
+enum { LOOKERS = 4, ROUNDS = 30, THREAD_KEYS = 8 };
+
+struct looker {
+    struct stream *stream;
+    atomic_bool *ended;
+    const char *topic;
+    long looks;
+    char why[512];
+};
+
+/* What is looked up never goes back, whoever answers. */
+static void *look_on(void *user)
+{
+    struct looker *looker = user;
+    long last[THREAD_KEYS] = {0};
+
+    while (!atomic_load(looker->ended) && looker->why[0] == '\0') {
+        const int number = (int)(looker->looks++ % THREAD_KEYS);
+        struct ear_error err = {0};
+        char key[16];
+        char *value = NULL;
+        size_t length = 0;
+        const int found =
+            stream_lookup(looker->stream, looker->topic, key,
+                          (size_t)snprintf(key, sizeof key, "k%d", number), &value, &length, &err);
+        const long now = found == 1 ? strtol(value, NULL, 10) : 0;
+
+        free(value);
+        if (found < 0 || now < last[number]) {
+            snprintf(looker->why, sizeof looker->why, "%s: %s was %ld, is %ld: %.300s", looker->topic,
+                     key, last[number], now, err.message);
+        }
+        last[number] = now;
+    }
+    return NULL;
+}
+
+static void write_share_round(struct fixture *f, struct stream_share *share, int round)
+{
+    struct stream_transaction *transaction = NULL;
+    struct ear_error err = {0};
+    bool changed = false;
+    char value[16];
+    const size_t length = (size_t)snprintf(value, sizeof value, "%d", round);
+
+    assert_int_equal(stream_share_turn(share, 0, &changed, &err), 0);
+    assert_int_equal(stream_begin(&transaction, f->stream, &err), 0);
+    for (int i = 0; i < THREAD_KEYS; i++) {
+        char key[16];
+        const size_t key_length = (size_t)snprintf(key, sizeof key, "k%d", i);
+
+        assert_int_equal(
+            stream_publish(transaction, "table", key, key_length, value, length, wall_us(), &err),
+            0);
+        assert_int_equal(
+            stream_publish(transaction, "posts", key, key_length, value, length, wall_us(), &err),
+            0);
+    }
+    assert_int_equal(stream_share_guard(transaction, share, &err), 0);
+    if (stream_commit(transaction, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+}
+
+static void threads_look_up_what_an_owner_writes(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const tables[] = {"table"};
+    struct stream_share *share = NULL;
+    struct ear_error err = {0};
+    struct looker lookers[LOOKERS];
+    pthread_t threads[LOOKERS];
+    atomic_bool ended = false;
+    bool changed = false;
+
+    stream_close(f->stream); /* what is written now has to stay for the time of the test */
+    f->config.compact_lag_us = 3600LL * SECOND_US;
+    f->topics[3].retention_us = 0;
+    fixture_open(f);
+    assert_int_equal(stream_share_open(&share, f->stream, "c", tables, 1, &err), 0);
+    for (int i = 0; i < LOOKERS; i++) {
+        lookers[i] = (struct looker){
+            .stream = f->stream, .ended = &ended, .topic = i % 2 == 0 ? "table" : "posts"};
+        assert_int_equal(pthread_create(&threads[i], NULL, look_on, &lookers[i]), 0);
+    }
+    while (stream_share_settling(share)) {
+        assert_int_equal(stream_share_turn(share, 50, &changed, &err), 0);
+    }
+    for (int round = 1; round <= ROUNDS; round++) {
+        write_share_round(f, share, round);
+    }
+    assert_latest(f->stream, "table", "k3", "30");
+    assert_latest(f->stream, "posts", "k3", "30");
+    atomic_store(&ended, true);
+    for (int i = 0; i < LOOKERS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_string_equal(lookers[i].why, "");
+        assert_true(lookers[i].looks > 0);
+    }
+    stream_share_close(share);
 }
 
 /* --- what others write --- */
@@ -463,6 +590,8 @@ int main(int argc, char **argv)
     };
     const struct CMUnitTest tables[] = {
         PROMISE(values_beyond_the_budget_are_read_from_the_log),
+        PROMISE(tables_that_are_shared_have_as_many_partitions),
+        PROMISE(threads_look_up_what_an_owner_writes),
         PROMISE(what_others_write_is_seen_even_when_its_tombstone_is_gone),
         PROMISE(what_is_deleted_leaves_the_files_of_an_idle_partition),
     };
