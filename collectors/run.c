@@ -16,9 +16,6 @@
 /* How long a turn may wait: SIGTERM is noticed at its end. */
 enum { TURN_MS = 250, LINE_MAX_BYTES = 64 * 1024 };
 
-/* A commit on its way to a broker that does not answer takes longer than anybody waits for us. */
-enum { STOP_WITHIN_S = 9 };
-
 const struct ear_option collect_run_options[] = {
     {"until-end", EAR_BOOLEAN, offsetof(struct run_values, until_end), "false",
      "poll each source once and end", NULL},
@@ -203,7 +200,7 @@ int collect_run(const struct command_call *call, struct ear_error *err)
     }
     result = session_check(&session, call, err);
     command_stop_on_signals();
-    command_stop_within(STOP_WITHIN_S);
+    command_stop_within(COMMAND_STOP_S);
     if (result == EXIT_DONE) {
         result = session_open(&session, "collect", err);
     }

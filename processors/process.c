@@ -335,6 +335,7 @@ int process_run(const struct command_call *call, struct ear_error *err)
     int result = -1;
 
     command_stop_on_signals();
+    command_stop_within(COMMAND_STOP_S);
     if (open_process(&process, err) != 0) {
         if (config_errors(call->settings->config) > 0) { /* of stages: opening them found out */
             settings_print_findings(call->settings, false);

@@ -98,6 +98,10 @@ void command_stop_on_signals(void);
 bool command_stop_asked(void);
 bool command_reload_asked(void); /* reads and clears */
 
+/* How long a role may take: a commit on its way to a broker that does not answer takes longer than
+ * anybody waits for it. */
+enum { COMMAND_STOP_S = 9 };
+
 /*
  * From now on a process that is asked to stop ends after so many seconds wherever it is: its exit
  * code is EXIT_LATER, what it had under way is left to whoever comes next. For roles, which may

@@ -14,7 +14,10 @@
 #include "common/log.h"
 #include "common/stream/kafka_internal.h"
 
-enum { NAP_US = 50 * 1000 };
+enum {
+    NAP_US = 50 * 1000,
+    ASK_MS = 2000, /* a leader that is gone does not answer: ask again, it may be another one */
+};
 
 /* What every client gets; 2 s: a broker that comes back is found well within a recovery. */
 static const char *const of_all[][2] = {
@@ -375,21 +378,20 @@ static rd_kafka_resp_err_t ask_offsets(struct kafka *kafka, rd_kafka_topic_parti
     for (int i = 0; i < list->cnt; i++) {
         list->elems[i].offset = which;
     }
-    code = rd_kafka_offsets_for_times(kafka->client, list, KAFKA_ANSWER_MS);
+    code = rd_kafka_offsets_for_times(kafka->client, list, ASK_MS);
     for (int i = 0; i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
         code = list->elems[i].err;
     }
     return code;
 }
 
-/* Leaders move; and a broker that was started, or a topic that was made, a moment ago may not know
- * of the other: it passes. */
-static bool passes(rd_kafka_resp_err_t code)
+bool kafka_unknown(rd_kafka_resp_err_t code)
 {
-    return kafka_kind_of(code) == EAR_RETRY || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+    return code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
            code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
 }
 
+/* Leaders move, and what is unknown to one broker may be known to all in a moment: it passes. */
 int kafka_offsets(struct kafka *kafka, rd_kafka_topic_partition_list_t *list, int64_t which,
                   struct ear_error *err)
 {
@@ -401,11 +403,30 @@ int kafka_offsets(struct kafka *kafka, rd_kafka_topic_partition_list_t *list, in
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             return 0;
         }
-        if (!passes(code) || clock_mono_us() > until_us) {
+        if ((kafka_kind_of(code) != EAR_RETRY && !kafka_unknown(code)) ||
+            clock_mono_us() > until_us) {
             return kafka_fail(kafka, code, "where partitions begin and end", err);
         }
         usleep(NAP_US);
     }
+}
+
+int kafka_confirm_topics(struct kafka *kafka, struct ear_error *err)
+{
+    rd_kafka_topic_partition_list_t *list =
+        rd_kafka_topic_partition_list_new((int)kafka->topic_count);
+    int result;
+
+    for (size_t i = 0; i < kafka->topic_count; i++) {
+        rd_kafka_topic_partition_list_add(list, kafka->topics[i].full, 0);
+    }
+    result = kafka_offsets(kafka, list, RD_KAFKA_OFFSET_BEGINNING, err);
+    if (result != 0 && err->kind == EAR_RETRY) {
+        ear_error_clear(err); /* nobody says so now */
+        result = 0;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return result;
 }
 
 int kafka_span_of(struct kafka *kafka, const struct kafka_topic *topic, int partition,

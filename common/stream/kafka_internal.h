@@ -48,6 +48,7 @@ struct kafka_topic {
     int count;  /* partitions */
     bool compact, by_prefix;
     int64_t retention_us;
+    rd_kafka_topic_t *known; /* to the client: librdkafka looks again for the leaders of those */
 };
 
 /* A setting, copied. */
@@ -169,6 +170,13 @@ int kafka_offsets(struct kafka *kafka, rd_kafka_topic_partition_list_t *list, in
 EAR_MUST_CHECK
 int kafka_span_of(struct kafka *kafka, const struct kafka_topic *topic, int partition,
                   struct stream_span *out, struct ear_error *err);
+
+/* Somebody says that a topic or partition is unknown. A broker that was started, or a topic that
+ * was made, a moment ago may not know of the other: kafka_confirm_topics asks whether all are there
+ * after all. EAR_CONFIG: one is not. */
+bool kafka_unknown(rd_kafka_resp_err_t code);
+EAR_MUST_CHECK
+int kafka_confirm_topics(struct kafka *kafka, struct ear_error *err);
 
 /* A list of all partitions of a topic; NULL: out of memory. */
 rd_kafka_topic_partition_list_t *kafka_all_partitions(const struct kafka_topic *topic);

@@ -233,6 +233,9 @@ static int hear_event(struct kafka_reader *reader, struct kafka_lane *lane,
     case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED: /* its partitions go; the callback says so */
         return 0;
     default:
+        if (kafka_unknown(message->err)) {
+            return kafka_confirm_topics(reader->kafka, err);
+        }
         if (kafka_kind_of(message->err) == EAR_RETRY || kafka_kind_of(message->err) == EAR_FENCED) {
             return 0;
         }

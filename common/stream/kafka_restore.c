@@ -177,6 +177,9 @@ int kafka_restore_take(struct kafka_share *share, const rd_kafka_message_t *raw,
         }
         return 0;
     default:
+        if (kafka_unknown(raw->err)) {
+            return kafka_confirm_topics(share->kafka, err);
+        }
         return kafka_kind_of(raw->err) == EAR_RETRY
                    ? 0
                    : kafka_fail(share->kafka, raw->err, "share the sources out", err);

@@ -74,6 +74,9 @@ static int take_error(const struct kafka_scanner *scanner, struct kafka_stretch 
     if (kafka_kind_of(raw->err) == EAR_RETRY) {
         return 0;
     }
+    if (kafka_unknown(raw->err)) {
+        return kafka_confirm_topics(scanner->kafka, err);
+    }
     snprintf(doing, sizeof doing, "read %s/%d", stretch->topic->full, stretch->partition);
     return kafka_fail(scanner->kafka, raw->err, doing, err);
 }

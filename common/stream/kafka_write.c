@@ -347,6 +347,17 @@ static rd_kafka_resp_err_t produce(struct kafka *kafka, struct kafka_record *rec
     return code;
 }
 
+/* Always SPOILT; what passes is EAR_RETRY. */
+static enum kafka_verdict fail_record(struct kafka *kafka, rd_kafka_resp_err_t code,
+                                      const char *doing, struct ear_error *err)
+{
+    if (!kafka_unknown(code) || kafka_confirm_topics(kafka, err) == 0) {
+        kafka_fail(kafka, code, doing, err);
+        err->kind = kafka_unknown(code) ? EAR_RETRY : err->kind;
+    }
+    return KAFKA_SPOILT;
+}
+
 static enum kafka_verdict produce_all(struct kafka_transaction *transaction, struct ear_error *err)
 {
     struct kafka *kafka = transaction->kafka;
@@ -360,8 +371,7 @@ static enum kafka_verdict produce_all(struct kafka_transaction *transaction, str
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             produced++;
         } else if (!TESTFAULT("produce-ignored")) {
-            kafka_fail(kafka, code, record->topic->name, err);
-            return KAFKA_SPOILT;
+            return fail_record(kafka, code, record->topic->name, err);
         }
     }
     metrics_set(kafka->metrics, "earshot_stream_queue_messages", NULL,
@@ -371,10 +381,9 @@ static enum kafka_verdict produce_all(struct kafka_transaction *transaction, str
         return KAFKA_SPOILT;
     }
     if (kafka_flush(kafka) != 0 || producer->failed > 0 || producer->delivered != produced) {
-        kafka_fail(kafka,
-                   producer->failed > 0 ? producer->failure : RD_KAFKA_RESP_ERR__MSG_TIMED_OUT,
-                   "publish", err);
-        return KAFKA_SPOILT;
+        return fail_record(
+            kafka, producer->failed > 0 ? producer->failure : RD_KAFKA_RESP_ERR__MSG_TIMED_OUT,
+            "publish", err);
     }
     TESTPOINT("kafka.flushed");
     return KAFKA_DONE;

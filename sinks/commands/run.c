@@ -153,6 +153,7 @@ int run_command(const struct command_call *call, struct ear_error *err)
         goto done;
     }
     command_stop_on_signals();
+    command_stop_within(COMMAND_STOP_S);
     if (open_role(&role, err) == 0) {
         result = loop(&role, err);
     }

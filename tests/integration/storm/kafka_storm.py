@@ -273,7 +273,7 @@ def main():
                 past = sum((collections.Counter(e["points"]) for e in book.rounds), collections.Counter())
                 for entry in together((cluster, base), options, seed, points, past):
                     book.add(entry)
-                    print(f"  seed {seed}: {entry['kills']} kills, {entry['pauses']} pauses, {entry['brokers']} broker kills, {entry['posts']} posts, at rest after "
+                    print(f"  seed {entry['seed']}: {entry['kills']} kills, {entry['pauses']} pauses, {entry['brokers']} broker kills, {entry['posts']} posts, at rest after "
                           f"{entry['settled_s']} s, {entry['seconds']} s: {'; '.join(entry['faults']) or 'nothing lost, nothing doubled'}", flush=True)
                 if options.seed is not None:
                     break
