@@ -103,7 +103,32 @@ def an_import_is_taken_once_and_a_reject_retried():
         expect(process.returncode == 0, said)
 
 
+def two_with_one_instance_do_not_go_on_side_by_side():
+    with harness.place() as place, harness.place() as other:
+        fleet = Fleet(place, Feeds(24), BOOTSTRAP, prefix("twice"))
+        text = (place.folder / "earshot.yaml").read_text().replace("stream:\n", "stream:\n  instance: the-same\n")
+        for each in (place, other):
+            each.configure(text)
+        try:
+            fleet.start()
+            wait_until(lambda: owned(fleet, 1) == 24, "a collector to have all sources", 30)
+            with open(other.folder / "log", "w") as log:
+                second = subprocess.Popen([share_out.COLLECT, "run", "--log", "json"], cwd=other.folder, stderr=log)
+            try:
+                first = fleet.running[0]
+                wait_until(lambda: first.poll() is not None or second.poll() is not None, "one of them to end", 30)
+                said = fleet.log(1) if first.poll() is not None else (other.folder / "log").read_text()
+                expect("the-same" in said and "instance is used twice" in said, said[-2000:])
+                expect((first.poll() if first.poll() is not None else second.poll()) == 1, f"{first.poll()} {second.poll()}")
+            finally:
+                second.kill()
+                second.wait()
+        finally:
+            fleet.end()
+
+
 if __name__ == "__main__":
     if not BOOTSTRAP:
         harness.skip("no Kafka; run me by: tests/servers/with --kafka -- tests/integration/test_collectors_kafka.py")
-    sys.exit(harness.main(sources_move_and_nothing_is_lost_or_doubled, once_leaves_to_others_what_they_have, an_import_is_taken_once_and_a_reject_retried))
+    sys.exit(harness.main(sources_move_and_nothing_is_lost_or_doubled, once_leaves_to_others_what_they_have, an_import_is_taken_once_and_a_reject_retried,
+                          two_with_one_instance_do_not_go_on_side_by_side))

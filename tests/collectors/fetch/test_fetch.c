@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -650,6 +651,39 @@ static void closing_cuts_what_is_under_way(void **state)
     fetch_close(fetch);
 }
 
+/* Of a user's requests, one may be under way, one in its host's queue and one done. */
+static void cancelling_takes_one_users_requests_out(void **state)
+{
+    struct fetch_config few = config;
+    struct fetch *fetch = NULL;
+    const struct fetch_answer *answer = NULL;
+    struct ear_error err = {0};
+    int users[2] = {0};
+    void *user = NULL;
+
+    few.concurrent = 3;
+    fetch = open_with(&few);
+    start(fetch, &(struct fetch_request){.url = address_of(*state, "/hang")}, &users[0]);
+    start(fetch, &(struct fetch_request){.url = address_of(*state, "/echo")}, &users[0]);
+    start(fetch, &(struct fetch_request){.url = address_of(*state, "/echo")}, &users[0]);
+    start(fetch, &(struct fetch_request){.url = address_of(*state, "/hang")}, &users[0]);
+    start(fetch, &(struct fetch_request){.url = address_of(*state, "/hang")}, &users[0]);
+    start(fetch, &(struct fetch_request){.url = address_of(*state, "/hang")}, &users[0]);
+    start(fetch, &(struct fetch_request){.url = address_of(*state, "/status?code=404")}, &users[1]);
+    assert_int_equal(fetch_turn(fetch, 2000, &answer, &user, &err), 1);
+    assert_ptr_equal(user, &users[0]);
+    usleep(50000); /* the second answer comes meanwhile */
+    fetch_cancel(fetch, &users[0]);
+    assert_int_equal(fetch_pending(fetch), 1);
+    assert_int_equal(fetch_turn(fetch, 5000, &answer, &user, &err), 1);
+    assert_ptr_equal(user, &users[1]);
+    assert_int_equal(answer->status, 404);
+    assert_int_equal(fetch_pending(fetch), 0);
+    assert_int_equal(fetch_turn(fetch, 10, &answer, &user, &err), 0);
+    fetch_cancel(fetch, &users[1]); /* nothing is left of it */
+    fetch_close(fetch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -677,6 +711,7 @@ int main(void)
         cmocka_unit_test(memory_is_bounded_over_all_transfers),
         cmocka_unit_test(a_turn_without_answers_ends_in_time),
         cmocka_unit_test(closing_cuts_what_is_under_way),
+        cmocka_unit_test(cancelling_takes_one_users_requests_out),
     };
 
     return cmocka_run_group_tests(tests, start_server, stop_server);
