@@ -396,22 +396,19 @@ done:
     rd_kafka_queue_destroy(queue);
 }
 
-/* What cannot be changed is said, and is no reason to stop. */
-static int update_policies(struct kafka *kafka, struct ear_error *err)
+/* What cannot be read or changed is said, and is no reason to stop. */
+static void update_policies(struct kafka *kafka)
 {
-    rd_kafka_event_t *event = describe(kafka, err);
+    struct ear_error why = {EAR_NONE, ""};
+    rd_kafka_event_t *event = describe(kafka, &why);
     const rd_kafka_ConfigResource_t **found;
     rd_kafka_ConfigResource_t **wanted = NULL;
     size_t wanted_count = 0;
     size_t count = 0;
 
-    if (event == NULL) {
-        if (err->kind != EAR_CONFIG) {
-            return -1;
-        }
-        log_warn("the policies of topics are not looked at: %s", err->message);
-        ear_error_clear(err);
-        return 0;
+    if (event == NULL) { /* refused, or the broker that was asked is away: the next opening looks */
+        log_warn("the policies of topics are not looked at: %s", why.message);
+        return;
     }
     found = rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event),
                                                       &count);
@@ -434,7 +431,6 @@ static int update_policies(struct kafka *kafka, struct ear_error *err)
     }
     free(wanted);
     rd_kafka_event_destroy(event);
-    return 0;
 }
 
 int kafka_open_topics(struct kafka *kafka, struct ear_error *err)
@@ -461,9 +457,10 @@ int kafka_open_topics(struct kafka *kafka, struct ear_error *err)
         (missing_count + waiting > 0 && await_topics(kafka, missing, err) != 0)) {
         goto done;
     }
-    result = kafka->read_only || missing_count == kafka->topic_count || kafka->topic_count == 0
-                 ? 0
-                 : update_policies(kafka, err);
+    if (!kafka->read_only && missing_count < kafka->topic_count) {
+        update_policies(kafka);
+    }
+    result = 0;
 
 done:
     free(missing);

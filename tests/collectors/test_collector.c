@@ -1007,6 +1007,7 @@ int main(int argc, char **argv)
         CASE(a_log_that_takes_nothing_loses_and_doubles_nothing),
     };
 
+    cmocka_set_test_filter(getenv("EARSHOT_TEST_ONLY")); /* tests/faults */
     if (argc == 3) {
         return run_storm(argv[1], argv[2]);
     }

@@ -384,6 +384,7 @@ int main(int argc, char **argv)
         CASE(a_commit_that_fails_restores_every_source),
     };
 
+    cmocka_set_test_filter(getenv("EARSHOT_TEST_ONLY")); /* tests/faults */
     if (argc == 2) {
         return live_with_a_failed_commit(argv[1]);
     }

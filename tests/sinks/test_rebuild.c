@@ -360,5 +360,6 @@ int main(void)
         cmocka_unit_test(facts_equal_a_fresh_rebuild_and_roll_ups_equal_facts),
     };
 
+    cmocka_set_test_filter(getenv("EARSHOT_TEST_ONLY")); /* tests/faults */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -361,6 +361,8 @@ int main(void)
         TEST(a_reader_of_no_store_is_told_so),
         TEST(an_unknown_url_names_what_to_write),
     };
+
+    cmocka_set_test_filter(getenv("EARSHOT_TEST_ONLY")); /* tests/faults */
     const struct CMUnitTest sqlite_tests[] = {
         TEST(a_backup_is_a_store_of_its_own),       TEST(a_reader_does_not_checkpoint),
         TEST(a_newer_file_is_refused_by_name),      TEST(a_file_of_another_program_is_refused),

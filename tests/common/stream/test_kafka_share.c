@@ -564,6 +564,7 @@ int main(int argc, char **argv)
         PROMISE(an_instance_that_is_used_twice_leaves),
     };
 
+    cmocka_set_test_filter(getenv("EARSHOT_TEST_ONLY")); /* tests/faults */
     if (argc > 4 && strcmp(argv[1], "--member") == 0) {
         return member_main(argc, argv);
     }

@@ -280,8 +280,8 @@ static void *look_on(void *user)
 
         free(value);
         if (found < 0 || now < last[number]) {
-            snprintf(looker->why, sizeof looker->why, "%s: %s was %ld, is %ld: %.300s", looker->topic,
-                     key, last[number], now, err.message);
+            snprintf(looker->why, sizeof looker->why, "%s: %s was %ld, is %ld: %.300s",
+                     looker->topic, key, last[number], now, err.message);
         }
         last[number] = now;
     }
@@ -588,6 +588,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_map_holds_what_was_put_last),
         cmocka_unit_test(a_map_keeps_its_budget),
     };
+
+    cmocka_set_test_filter(getenv("EARSHOT_TEST_ONLY")); /* tests/faults */
     const struct CMUnitTest tables[] = {
         PROMISE(values_beyond_the_budget_are_read_from_the_log),
         PROMISE(tables_that_are_shared_have_as_many_partitions),

@@ -346,5 +346,6 @@ int main(void)
         cmocka_unit_test(a_kill_at_any_point_loses_and_doubles_nothing),
     };
 
+    cmocka_set_test_filter(getenv("EARSHOT_TEST_ONLY")); /* tests/faults */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
