@@ -68,6 +68,8 @@ static const struct family families[] = {
      NULL},
     {"earshot_consumer_lag_messages", KIND_GAUGE, "Messages not read yet, by topic and partition.",
      NULL},
+    {"earshot_audit_difference", KIND_GAUGE,
+     "Messages that were lost or doubled, by source, hour, topic and reader.", NULL},
     {"earshot_post_age_seconds", KIND_HISTOGRAM, "From a post's creation until it was stored.",
      &ages},
     {"earshot_sink_commit_duration_seconds", KIND_HISTOGRAM,

@@ -14,7 +14,7 @@
 #include "common/earshot/earshot_internal.h"
 #include "common/message/message.h"
 
-enum { REJECT_MAX = 4 * 1024 * 1024, PLACE_MAX = 256 };
+enum { REJECT_MAX = 4 * 1024 * 1024, PLACE_MAX = 256, COUNT_MAX = 4096 };
 
 struct work {
     const struct command_call *call;
@@ -144,6 +144,47 @@ static bool parse_place(const char *id, char topic[PLACE_MAX], int *partition, i
     return true;
 }
 
+/* Counts a message that is published once more for the audit: as if it had come through. */
+static int count_again(struct work *work, const struct stream_message *message)
+{
+    struct ear_error why = {EAR_NONE, ""};
+    const struct json_node *root =
+        json_read(work->json, message->value, message->value_length, &json_limits_default, &why);
+    struct json_writer *writer = NULL;
+    const char *source = json_string(json_get(root, "source"), NULL);
+    int64_t version = 0;
+    char hour[INSTANT_SIZE];
+    char at[INSTANT_SIZE];
+    char key[512];
+    const char *text = NULL;
+    size_t length = 0;
+    int result = -1;
+
+    if (!json_integer(json_get(root, "version"), &version) || source == NULL) {
+        return 0; /* nobody counts it under a source */
+    }
+    if (json_writer_new(&writer, COUNT_MAX, work->err) != 0) {
+        return -1;
+    }
+    instant_format(hour, version - version % CLOCK_HOUR_US);
+    json_write_object(writer);
+    json_member_string(writer, "role", "command");
+    json_member_string(writer, "to", message->topic);
+    json_member_string(writer, "source", source);
+    json_member_string(writer, "hour", hour);
+    json_member_integer(writer, "out", 1);
+    json_member_string(writer, "at", instant_format(at, work->at_us));
+    json_write_object_end(writer);
+    snprintf(key, sizeof key, "%.400s/%s", source, hour);
+    text = json_writer_text(writer, &length, work->err);
+    if (text != NULL) {
+        result = stream_publish(work->transaction, "audit", key, strlen(key), text, length,
+                                work->at_us, work->err);
+    }
+    json_writer_free(writer);
+    return result;
+}
+
 /* Publishes the message once more where it lay. */
 static int send_again(struct work *work, const char *topic, int partition, int64_t offset)
 {
@@ -156,6 +197,7 @@ static int send_again(struct work *work, const char *topic, int partition, int64
 
         result = stream_publish(work->transaction, topic, message->key, message->key_length,
                                 message->value, message->value_length, work->at_us, work->err);
+        result = result == 0 ? count_again(work, message) : -1;
         work->done += result == 0 ? 1 : 0;
     } else if (found >= 0) {
         work->gone++; /* superseded or aged out: nothing is left to retry */

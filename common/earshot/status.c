@@ -14,7 +14,9 @@ const struct ear_option status_options[] = {
     {"watch", EAR_BOOLEAN, offsetof(struct status_values, watch), "false",
      "again every two seconds until Ctrl-C", NULL},
     {"quiet", EAR_BOOLEAN, offsetof(struct status_values, quiet), "false",
-     "print nothing: exit code 0 if a role runs, no source is red and the log has room", NULL},
+     "print nothing: exit code 0 if a role runs, no source is red, the log has room and the audit "
+     "balances",
+     NULL},
     {NULL, EAR_STRING, 0, NULL, NULL, NULL},
 };
 
@@ -34,7 +36,8 @@ struct status {
     size_t stand_count, red, rejects;
     size_t running;
     double fullness;
-    char *store; /* the sink's own answer, a JSON object; NULL: none */
+    char *store;        /* the sink's own answer, a JSON object; NULL: none */
+    size_t differences; /* that the audit found and that stand */
     bool failed;
 };
 
@@ -128,6 +131,32 @@ static void ask_store(struct status *status)
         json_kind_of(read_text(status, status->store, length)) != JSON_OBJECT) {
         free(status->store);
         status->store = NULL;
+    }
+}
+
+/* The next difference of the audit that stands, after one (NULL: the first). */
+static const struct json_node *next_difference(const struct json_node *audit,
+                                               const struct json_node *after)
+{
+    const struct json_node *node = after == NULL ? json_first(audit) : json_next(after);
+    bool stands = false;
+
+    while (node != NULL && !(json_boolean(json_get(node, "stands"), &stands) && stands)) {
+        node = json_next(node);
+    }
+    return node;
+}
+
+static void count_differences(struct status *status)
+{
+    const struct json_node *node = NULL;
+    const struct json_node *audit = NULL;
+
+    if (status->store != NULL) {
+        audit = json_get(read_text(status, status->store, strlen(status->store)), "audit");
+    }
+    while (audit != NULL && (node = next_difference(audit, node)) != NULL) {
+        status->differences++;
     }
 }
 
@@ -256,6 +285,35 @@ static void print_store(struct status *status)
     fputc('\n', stdout);
 }
 
+/* What the audit found, each with its source and hour. */
+static void print_audit(struct status *status)
+{
+    const struct json_node *root = read_text(status, status->store, strlen(status->store));
+    const struct json_node *audit = json_get(root, "audit");
+
+    if (audit == NULL) {
+        return;
+    }
+    fputs(status->differences == 0 ? "audit:  balances\n" : "audit:  does not balance\n", stdout);
+    for (const struct json_node *node = next_difference(audit, NULL); node != NULL;
+         node = next_difference(audit, node)) {
+        const char *kind = string_of(node, "kind");
+        int64_t amount = 0;
+
+        json_integer(json_get(node, "amount"), &amount);
+        fputs("  ✗ ", stdout);
+        print_text(stdout, string_of(node, "source"), 30);
+        printf(", hour of %s: %" PRId64 " of ", string_of(node, "hour"), amount);
+        print_text(stdout, string_of(node, "topic"), 30);
+        printf(" %s at ", kind != NULL && strcmp(kind, "lost") == 0 ? "never arrived"
+                          : kind != NULL && strcmp(kind, "doubled") == 0
+                              ? "arrived twice"
+                              : "came in and went nowhere");
+        print_text(stdout, string_of(node, "reader"), 60);
+        fputc('\n', stdout);
+    }
+}
+
 static void print_table(struct status *status)
 {
     int64_t now_us = clock_now_us(&status->call->clock);
@@ -287,6 +345,7 @@ static void print_table(struct status *status)
            status->rejects > 0 ? "; `earshot rejects` says why" : "");
     if (status->store != NULL) {
         print_store(status);
+        print_audit(status);
     }
 }
 
@@ -383,6 +442,7 @@ static int print_json(struct status *status, struct ear_error *err)
     }
     json_write_array_end(writer);
     json_member_integer(writer, "rejects", (int64_t)status->rejects);
+    json_member_integer(writer, "audit_differences", (int64_t)status->differences);
     json_write_key(writer, "store");
     if (status->store != NULL) {
         json_write_raw(writer, status->store, strlen(status->store));
@@ -397,24 +457,31 @@ static int print_json(struct status *status, struct ear_error *err)
 
 /* --- the command --- */
 
+static bool is_well(const struct status *status)
+{
+    return status->running > 0 && status->red == 0 && status->stream != NULL &&
+           status->fullness < 0.9 && status->differences == 0;
+}
+
 static int look_once(const struct command_call *call, bool quiet, struct ear_error *err)
 {
     struct status status = {.call = call};
     int result = gather(&status, err);
 
-    if (result == 0 && !quiet) {
+    if (result == 0) {
         ask_store(&status);
+        count_differences(&status);
+    }
+    if (result == 0 && quiet) {
+        result = is_well(&status) ? EXIT_DONE : EXIT_FAILED;
+    } else if (result == 0) {
         if (call->output == OUTPUT_TABLE) {
             print_table(&status);
         } else {
             result = print_json(&status, err);
         }
         fflush(stdout);
-    } else if (result == 0) {
-        result =
-            status.running > 0 && status.red == 0 && status.stream != NULL && status.fullness < 0.9
-                ? EXIT_DONE
-                : EXIT_FAILED;
+        result = result == 0 && status.differences > 0 ? EXIT_FAILED : result;
     }
     status_clear(&status);
     return result;
@@ -431,9 +498,9 @@ int command_status(const struct command_call *call, struct ear_error *err)
             fputs("\033[H\033[2J", stdout);
         }
         result = look_once(call, options->quiet, err);
-        if (options->watch && result == 0) {
+        if (options->watch && result >= 0) {
             poll(NULL, 0, 2000); /* ends early with a signal */
         }
-    } while (options->watch && result == 0 && !command_stop_asked());
+    } while (options->watch && result >= 0 && !command_stop_asked());
     return result;
 }

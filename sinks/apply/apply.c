@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/instant.h"
+#include "common/testfault.h"
 #include "common/testpoint.h"
 #include "sinks/apply/apply_internal.h"
 #include "sinks/apply/reject.h"
@@ -266,6 +267,8 @@ void apply_close(struct apply *apply)
     message_arena_free(apply->arena);
     json_free(apply->json);
     json_writer_free(apply->writer);
+    ledger_forget(apply);
+    free(apply->lines);
     free(apply);
 }
 
@@ -291,6 +294,8 @@ static int apply_one(struct apply *apply, const struct stream_message *message,
                      struct ear_error *err)
 {
     message_arena_reset(apply->arena);
+    apply->seen_source = NULL;
+    apply->seen_version = 0;
     if (strcmp(message->topic, "insights") == 0) {
         return apply_insight(apply, message, err);
     }
@@ -302,6 +307,9 @@ static int apply_one(struct apply *apply, const struct stream_message *message,
     }
     if (strcmp(message->topic, "cursors") == 0) {
         return source_apply(apply, message, err);
+    }
+    if (strcmp(message->topic, "audit") == 0) {
+        return audit_apply(apply, message, err);
     }
     return ear_fail(err, EAR_FATAL, "topic '%s' is none of the store's", message->topic);
 }
@@ -342,6 +350,11 @@ static int apply_isolated(struct apply *apply, const struct stream_message *mess
         return -1;
     }
     apply->stats.rejected++;
+    if (TESTFAULT("reject-outside") && apply->late_count < LATE_MAX) {
+        apply->late[apply->late_count++] = message;
+        apply->late_why = why;
+        return 0;
+    }
     return reject_put(apply->store, apply->writer, message, source_of(apply, message), &why,
                       apply->now_us, err);
 }
@@ -361,6 +374,9 @@ static int apply_messages(struct apply *apply, const struct stream_message messa
             return -1;
         }
         position->done = message->offset;
+        if (strcmp(message->topic, "insights") == 0 && ledger_insight(apply, message, err) != 0) {
+            return -1;
+        }
     }
     return 0;
 }
@@ -374,7 +390,8 @@ static int count_up(struct apply *apply, const char *name, size_t amount, struct
 
 static int finish(struct apply *apply, struct ear_error *err)
 {
-    if (facts_flush(apply, err) != 0 || count_up(apply, "forgotten", apply->forgotten, err) != 0 ||
+    if (facts_flush(apply, err) != 0 || ledger_flush(apply, err) != 0 ||
+        count_up(apply, "forgotten", apply->forgotten, err) != 0 ||
         count_up(apply, "rejected", apply->stats.rejected, err) != 0 ||
         count_up(apply, "too_old", apply->stats.too_old, err) != 0) {
         return -1;
@@ -395,6 +412,29 @@ static int begin(struct apply *apply, const struct stream_message messages[], si
     return store_begin(apply->store, err);
 }
 
+/* The seeded fault sink-offset-outside: rows that come after their position. */
+static int commit_early(struct apply *apply, struct ear_error *err)
+{
+    if (!TESTFAULT("sink-offset-outside")) {
+        return 0;
+    }
+    return store_commit(apply->store, err) != 0 ? -1 : store_begin(apply->store, err);
+}
+
+/* The seeded fault reject-outside: rejects that come after the position past them. */
+static int reject_late(struct apply *apply, struct ear_error *err)
+{
+    int result = apply->late_count == 0 ? 0 : store_begin(apply->store, err);
+
+    for (size_t i = 0; i < apply->late_count && result == 0; i++) {
+        result = reject_put(apply->store, apply->writer, apply->late[i], "", &apply->late_why,
+                            apply->now_us, err);
+    }
+    result = result == 0 && apply->late_count > 0 ? store_commit(apply->store, err) : result;
+    apply->late_count = 0;
+    return result;
+}
+
 static int attempt(struct apply *apply, const struct stream_message messages[], size_t count,
                    bool isolate, struct ear_error *err)
 {
@@ -406,13 +446,14 @@ static int attempt(struct apply *apply, const struct stream_message messages[], 
     if (begin(apply, messages, count, err) != 0) {
         return -1;
     }
-    if (move_positions(apply, messages, count, err) == 0 &&
-        apply_messages(apply, messages, count, isolate, err) == 0) {
-        result = finish(apply, err);
+    if (move_positions(apply, messages, count, err) == 0 && commit_early(apply, err) == 0 &&
+        apply_messages(apply, messages, count, isolate, err) == 0 && finish(apply, err) == 0) {
+        result = reject_late(apply, err);
     }
     if (result != 0) {
         store_rollback(apply->store);
         names_forget(apply->names);
+        ledger_forget(apply);
         memset(apply->dirty, 0, sizeof apply->dirty);
         apply->dirty_count = 0;
     }

@@ -35,6 +35,9 @@ struct apply_config {
 
 enum { APPLY_AGES_MAX = 1024 };
 
+/* How far the ledger goes back: as long as the topic audit is kept. */
+#define APPLY_LEDGER_US (7 * INT64_C(86400000000))
+
 /* What a batch did. */
 struct apply_stats {
     size_t posts;                  /* stored anew or replaced */
@@ -57,10 +60,10 @@ int apply_open(struct apply **out, struct store *store, const struct apply_confi
 void apply_close(struct apply *apply);
 
 /*
- * Applies messages of the topics insights, decisions, forgotten and cursors in one transaction and
- * moves their positions under guard. Per partition in order of offset; gaps are no matter. -1 and
- * nothing is changed: EAR_RETRY (and perhaps store_broken), EAR_FENCED (somebody else moved a
- * position: they have been read again), EAR_CONFIG, EAR_FATAL.
+ * Applies messages of the topics insights, decisions, forgotten, cursors and audit in one
+ * transaction and moves their positions under guard. Per partition in order of offset; gaps are no
+ * matter. -1 and nothing is changed: EAR_RETRY (and perhaps store_broken), EAR_FENCED (somebody
+ * else moved a position: they have been read again), EAR_CONFIG, EAR_FATAL.
  */
 EAR_MUST_CHECK
 int apply_batch(struct apply *apply, const struct stream_message messages[], size_t count,

@@ -20,6 +20,7 @@ enum {
     TOPIC_SIZE = 64,
     POSITIONS_MAX = 5 * STREAM_PARTITIONS_MAX,
     DIRTY_MAX = 4096,
+    LATE_MAX = 16,
 };
 
 enum post_audience { AUDIENCE_CUSTOMERS, AUDIENCE_STAFF, AUDIENCE_OURS };
@@ -81,6 +82,14 @@ struct dirty_day {
     bool used;
 };
 
+/* A count of the batch under way; strings malloc'ed. */
+struct ledger_line {
+    int64_t hour_us;
+    char *source, *topic, *reader; /* reader '': who writes */
+    int part;
+    int64_t came, went;
+};
+
 struct apply {
     struct store *store;
     struct apply_config config;
@@ -92,7 +101,14 @@ struct apply {
     size_t position_count;
     struct dirty_day dirty[DIRTY_MAX]; /* open addressing; of the transaction under way */
     size_t dirty_count;
-    int64_t horizon_day; /* days before it are frozen; of the batch under way */
+    struct ledger_line *lines; /* NULL until the first */
+    size_t line_count;
+    const struct stream_message *late[LATE_MAX]; /* of the seeded fault reject-outside */
+    size_t late_count;
+    struct ear_error late_why;
+    const char *seen_source; /* what the message under way says of itself, as far as it was read; */
+    int64_t seen_version;    /* borrowed from the arena */
+    int64_t horizon_day;     /* days before it are frozen; of the batch under way */
     int64_t now_us;
     struct apply_stats stats; /* of the batch under way */
     bool windows_kept;        /* the store knows which cells are published */
@@ -153,6 +169,18 @@ int copies_left(struct apply *apply, int64_t fold, int64_t created_us, const str
 
 /* apply.c: days before the horizon of an instant are frozen from here on. */
 void apply_set_now(struct apply *apply, int64_t now_us);
+
+/* ledger.c: counts for the audit. Counts an insight that was applied or set aside. */
+EAR_MUST_CHECK
+int ledger_insight(struct apply *apply, const struct stream_message *message,
+                   struct ear_error *err);
+/* Takes in what others counted. */
+EAR_MUST_CHECK
+int audit_apply(struct apply *apply, const struct stream_message *message, struct ear_error *err);
+/* Writes the counts of the transaction down; forgets them. */
+EAR_MUST_CHECK
+int ledger_flush(struct apply *apply, struct ear_error *err);
+void ledger_forget(struct apply *apply);
 
 /* decide.c: decisions, forgotten, cursors. */
 EAR_MUST_CHECK

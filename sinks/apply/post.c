@@ -235,6 +235,8 @@ int post_read(struct post *post, struct apply *apply, const char *text, size_t l
     if (message == NULL) {
         return -1;
     }
+    apply->seen_source = message_string(message, "source", NULL);
+    message_integer(message, "version", &apply->seen_version);
     *post = (struct post){.model = "",
                           .source = "",
                           .channel = "",

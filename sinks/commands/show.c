@@ -11,6 +11,7 @@
 #include "common/json/json.h"
 #include "common/message/message.h"
 #include "common/settings/settings.h"
+#include "sinks/balance/balance.h"
 #include "sinks/commands/commands.h"
 #include "sinks/setup.h"
 #include "sinks/store/store.h"
@@ -304,7 +305,47 @@ static void write_counter(struct json_writer *writer, const struct store_rows *r
     json_member_integer(writer, store_get_text(rows, 0, NULL), store_get_integer(rows, 1));
 }
 
-static int write_status(struct json_writer *writer, struct store *store, struct ear_error *err)
+/* What the audit found. A difference stands once it has lasted too long to be under way. */
+static void write_difference(struct json_writer *writer, const struct store_rows *rows,
+                             int64_t now_us)
+{
+    char at[INSTANT_SIZE];
+    int64_t since_us = store_get_integer(rows, 6);
+
+    json_write_object(writer);
+    json_member_string(writer, "source", store_get_text(rows, 1, NULL));
+    json_member_string(writer, "hour", instant_format(at, store_get_integer(rows, 0)));
+    json_member_string(writer, "topic", store_get_text(rows, 2, NULL));
+    json_member_string(writer, "reader", store_get_text(rows, 3, NULL));
+    json_member_string(writer, "kind", store_get_text(rows, 4, NULL));
+    json_member_integer(writer, "amount", store_get_integer(rows, 5));
+    json_member_string(writer, "since", instant_format(at, since_us));
+    json_write_key(writer, "stands");
+    json_write_boolean(writer, balance_stands(since_us, now_us));
+    json_write_object_end(writer);
+}
+
+static int write_audit(struct json_writer *writer, struct store *store, int64_t now_us,
+                       struct ear_error *err)
+{
+    struct store_rows *rows = NULL;
+    int there = 0;
+
+    if (store_select(&rows, store, QUERY_DIFFERENCE_EACH, NULL, 0, err) != 0) {
+        return -1;
+    }
+    json_write_key(writer, "audit");
+    json_write_array(writer);
+    while ((there = store_next(rows, err)) == 1) {
+        write_difference(writer, rows, now_us);
+    }
+    json_write_array_end(writer);
+    store_rows_end(rows);
+    return there;
+}
+
+static int write_status(struct json_writer *writer, struct store *store, int64_t now_us,
+                        struct ear_error *err)
 {
     static const struct {
         const char *name;
@@ -340,6 +381,9 @@ static int write_status(struct json_writer *writer, struct store *store, struct 
         return -1;
     }
     json_write_array_end(writer);
+    if (write_audit(writer, store, now_us, err) != 0) {
+        return -1;
+    }
     json_write_object_end(writer);
     return 0;
 }
@@ -359,7 +403,7 @@ int status_command(const struct command_call *call, struct ear_error *err)
         json_write_object(writer);
         json_member_integer(writer, "posts", 0);
         json_write_object_end(writer);
-    } else if (write_status(writer, store, err) != 0) {
+    } else if (write_status(writer, store, clock_now_us(&call->clock), err) != 0) {
         goto done;
     }
     text = json_writer_text(writer, NULL, err);

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/settings/settings.h"
+#include "sinks/balance/balance.h"
 #include "sinks/outbox/outbox.h"
 #include "sinks/runner/runner_internal.h"
 
@@ -130,11 +131,14 @@ static int keep_whole(struct runner *runner, bool all, int64_t mono_us, struct e
 {
     int64_t now_us = clock_now_us(runner->config.clock);
     bool more = true;
+    bool done = false;
 
-    return keep_rollups(runner, all, now_us, err) != 0 ||
-                   keep_outbox(runner, all, mono_us, err) != 0
-               ? -1
-               : apply_expire(runner->apply, now_us, &more, err);
+    if (keep_rollups(runner, all, now_us, err) != 0 ||
+        keep_outbox(runner, all, mono_us, err) != 0 ||
+        apply_expire(runner->apply, now_us, &more, err) != 0) {
+        return -1;
+    }
+    return balance_turn(runner->balance, runner->store, now_us, all, &done, err);
 }
 
 int runner_keep_house(struct runner *runner, bool all, int64_t mono_us, struct ear_error *err)

@@ -10,6 +10,7 @@
 #include "common/metrics.h"
 #include "common/settings/settings.h"
 #include "common/testpoint.h"
+#include "sinks/balance/balance.h"
 #include "sinks/runner/runner_internal.h"
 
 enum {
@@ -19,7 +20,8 @@ enum {
     PAUSE_MOST_MS = 5000,
 };
 
-const char *const runner_topics[RUNNER_TOPICS] = {"insights", "decisions", "forgotten", "cursors"};
+const char *const runner_topics[RUNNER_TOPICS] = {"insights", "decisions", "forgotten", "cursors",
+                                                  "audit"};
 const char runner_group[] = "sink.store";
 
 /* --- opening --- */
@@ -55,7 +57,9 @@ static int open_store(struct runner *runner, bool check, struct ear_error *err)
         return -1;
     }
     apply.names_store = runner->names_store;
-    if (apply_open(&runner->apply, runner->store, &apply, err) != 0) {
+    if (balance_begin(runner->store, runner->config.stream, clock_now_us(runner->config.clock),
+                      err) != 0 ||
+        apply_open(&runner->apply, runner->store, &apply, err) != 0) {
         close_store(runner);
         return -1;
     }
@@ -106,6 +110,8 @@ static int read_anew(struct runner *runner, struct ear_error *err)
 int runner_open(struct runner **out, const struct runner_config *config, struct ear_error *err)
 {
     struct runner *runner = calloc(1, sizeof *runner);
+    const struct balance_config balance = {
+        .settings = config->settings, .stream = config->stream, .metrics = config->metrics};
 
     if (runner == NULL) {
         return ear_fail_memory(err, "the sink");
@@ -113,7 +119,8 @@ int runner_open(struct runner **out, const struct runner_config *config, struct 
     runner->config = *config;
     runner->pause_ms = PAUSE_FIRST_MS;
     snprintf(runner->feed_dir, sizeof runner->feed_dir, "%s/feeds", config->settings->data_dir);
-    if (open_store(runner, false, err) != 0 || subscribe(runner, err) != 0) {
+    if (balance_new(&runner->balance, &balance, err) != 0 || open_store(runner, false, err) != 0 ||
+        subscribe(runner, err) != 0) {
         runner_close(runner);
         return -1;
     }
@@ -129,6 +136,7 @@ void runner_close(struct runner *runner)
     stream_batch_clear(&runner->batch);
     stream_reader_close(runner->reader);
     close_store(runner);
+    balance_free(runner->balance);
     free(runner);
 }
 

@@ -8,7 +8,7 @@
 #include "sinks/runner/runner.h"
 #include "sinks/store/store.h"
 
-enum { RUNNER_TOPICS = 4, RUNNER_PATH_SIZE = 4096 };
+enum { RUNNER_TOPICS = 5, RUNNER_PATH_SIZE = 4096 };
 
 extern const char *const runner_topics[RUNNER_TOPICS];
 extern const char runner_group[]; /* "sink.store" */
@@ -18,6 +18,7 @@ struct runner {
     struct store *store;       /* NULL after it broke, until it is open again */
     struct store *names_store; /* of a shared store: a second handle, for words */
     struct apply *apply;
+    struct balance *balance;
     struct stream_reader *reader;
     struct stream_batch batch;
     bool retry; /* the batch was read and has not been applied */

@@ -372,6 +372,9 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 ON CONFLICT (hour_us, source, topic, reader, part) DO UPDATE
 SET came = ledger.came + excluded.came, went = ledger.went + excluded.went;
 
+-- name: ledger_reader_seen
+SELECT 1 FROM ledger WHERE reader = ?1 LIMIT 1;
+
 -- name: ledger_reader_add
 INSERT INTO ledger_reader (reader, since_us) VALUES (?1, ?2) ON CONFLICT (reader) DO NOTHING;
 

@@ -116,6 +116,7 @@ struct store_config {
     QUERY(FEED_PUT, "feed_put")                                                                    \
     QUERY(FEED_DELETE, "feed_delete")                                                              \
     QUERY(LEDGER_ADD, "ledger_add")                                                                \
+    QUERY(LEDGER_READER_SEEN, "ledger_reader_seen")                                                \
     QUERY(LEDGER_READER_ADD, "ledger_reader_add")                                                  \
     QUERY(LEDGER_OPEN, "ledger_open")                                                              \
     QUERY(LEDGER_ONE, "ledger_one")                                                                \

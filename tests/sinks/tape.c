@@ -16,11 +16,12 @@
 
 enum { VALUE_SIZE = 80 * 1024 };
 
-static const char *const topics[] = {"insights", "decisions", "forgotten", "cursors"};
+static const char *const topics[TAPE_TOPICS] = {"insights", "decisions", "forgotten",
+                                                "cursors",  "audit",     "posts"};
 
 static size_t topic_index(const char *topic)
 {
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < TAPE_TOPICS; i++) {
         if (strcmp(topics[i], topic) == 0) {
             return i;
         }

@@ -17,7 +17,7 @@
 #include "sinks/apply/apply.h"
 #include "sinks/store/store.h"
 
-enum { TAPE_PARTITIONS = 4 };
+enum { TAPE_PARTITIONS = 4, TAPE_TOPICS = 6 };
 
 /* 2026-11-22T08:00:00Z, a Sunday: now, in the tests. */
 #define TAPE_NOW_US INT64_C(1795334400000000)
@@ -25,7 +25,7 @@ enum { TAPE_PARTITIONS = 4 };
 struct tape {
     struct stream_message *messages; /* in the order written */
     size_t count, room;
-    int64_t next[4][TAPE_PARTITIONS]; /* offsets by topic and partition */
+    int64_t next[TAPE_TOPICS][TAPE_PARTITIONS]; /* offsets by topic and partition */
 };
 
 void tape_clear(struct tape *tape);
