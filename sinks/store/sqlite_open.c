@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/testfault.h"
+
 enum {
     SCHEMA_VERSION = 2,
     APPLICATION_ID = 0x45415253, /* "EARS": what file(1) and we know the file by */
@@ -84,9 +86,10 @@ static int sync_folder(const char *path, struct ear_error *err)
 
 static int connect_file(struct sqlite_store *store, struct ear_error *err)
 {
-    int flags =
-        SQLITE_OPEN_NOMUTEX |
-        (store->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    bool faulty = store->read_only && TESTFAULT("second-checkpointer");
+    int flags = SQLITE_OPEN_NOMUTEX |
+                (store->read_only && !faulty ? SQLITE_OPEN_READONLY
+                                             : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     bool fresh = sqlite_file_missing(store->path);
     int code = SQLITE_OK;
 
@@ -105,6 +108,9 @@ static int connect_file(struct sqlite_store *store, struct ear_error *err)
     sqlite3_busy_timeout(store->db, 5000);
     sqlite3_limit(store->db, SQLITE_LIMIT_LENGTH, VALUE_MAX);
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    if (faulty) {
+        return sqlite_script(store, "PRAGMA wal_checkpoint(TRUNCATE)", "opening", err);
+    }
     if (store->read_only) {
         sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         return sqlite_script(store, reader_pragmas, "opening", err);

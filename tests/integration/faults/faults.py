@@ -29,11 +29,11 @@ TESTS = {
     "offset-without-one": ("test_stream_kafka",),
     "abort-without-flush": ("test_kafka", "test_stream_kafka"),
     "cursor-outside": ("test_collector", "collect"),
-    "sink-offset-outside": ("test_run", "test_apply"),
+    "sink-offset-outside": ("test_sink_run", "test_sink_audit"),
     "second-checkpointer": ("test_store",),
     "dedupe-off": ("test_apply", "test_collector"),
     "offset-reset-latest": ("test_stream_kafka",),
-    "reject-outside": ("test_apply", "test_run"),
+    "reject-outside": ("test_sink_run",),
     "commit-after-lost": ("test_kafka", "test_kafka_share"),
     "restore-to-lso": ("test_kafka_share",),
 }
