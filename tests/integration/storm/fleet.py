@@ -168,7 +168,7 @@ class Fleet:
         self.watch_end(member, now)
         if member.stopped_until and now >= member.stopped_until:
             self.wake(member)
-        if not member.running():
+        if not member.running() and not member.end_until:
             if member.process is not None:
                 self.ended(member)
                 member.process, member.stopped_until = None, 0
