@@ -40,7 +40,10 @@ int postgres_has_table(bool *out, struct postgres_store *store, const char *tabl
     if (literal == NULL) {
         return ear_fail_memory(err, "a query");
     }
-    snprintf(sql, sizeof sql, "SELECT (to_regclass(%s) IS NOT NULL)::int", literal);
+    /* Reading a table makes the session hear what others have made: without it, after a wait for
+     * the lock inside a transaction, the answer would be the one it remembers. */
+    snprintf(sql, sizeof sql, "SELECT (to_regclass(%s) IS NOT NULL)::int FROM pg_namespace LIMIT 1",
+             literal);
     PQfreemem(literal);
     result = postgres_ask(&there, store, sql, "opening", err);
     *out = there == 1;
