@@ -26,6 +26,7 @@
     POINT("kafka.assigned", "a reader was given partitions, and has not begun on them")            \
     POINT("kafka.revoked", "partitions were taken from a reader, it does not say so yet")          \
     POINT("kafka.begun", "a transaction is begun, nothing is under way")                           \
+    POINT("kafka.produce", "a record is about to be handed over; fails: it is refused")            \
     POINT("kafka.produced", "its records are under way; fails")                                    \
     POINT("kafka.flushed", "its records are written, no offsets are sent")                         \
     POINT("kafka.offsets-sent", "its offsets are sent, or that failed")                            \

@@ -331,6 +331,12 @@ static rd_kafka_resp_err_t produce(struct kafka *kafka, struct kafka_record *rec
     if (headers != NULL) {
         fields[count++] = (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers};
     }
+    if (TESTPOINT_FAILS("kafka.produce")) { /* as if it were refused */
+        if (headers != NULL) {
+            rd_kafka_headers_destroy(headers);
+        }
+        return RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    }
     for (;;) {
         rd_kafka_error_t *error = rd_kafka_produceva(kafka->producer.client, fields, count);
 
