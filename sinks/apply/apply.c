@@ -264,6 +264,7 @@ void apply_close(struct apply *apply)
         return;
     }
     names_free(apply->names);
+    ahead_free(apply->ahead);
     message_arena_free(apply->arena);
     json_free(apply->json);
     json_writer_free(apply->writer);
@@ -400,16 +401,17 @@ static int finish(struct apply *apply, struct ear_error *err)
     return store_commit(apply->store, err);
 }
 
-/* What is forgotten takes posts of any partition out: such a batch runs alone. */
+/* What is forgotten takes posts of any partition out, and a decision may be about one that another
+ * sink is just writing: such a batch runs alone. */
 static int begin(struct apply *apply, const struct stream_message messages[], size_t count,
                  struct ear_error *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(messages[i].topic, "forgotten") == 0) {
-            return store_begin_exclusive(apply->store, err);
-        }
+    apply->alone = false;
+    for (size_t i = 0; i < count && !apply->alone; i++) {
+        apply->alone = strcmp(messages[i].topic, "forgotten") == 0 ||
+                       strcmp(messages[i].topic, "decisions") == 0;
     }
-    return store_begin(apply->store, err);
+    return apply->alone ? store_begin_exclusive(apply->store, err) : store_begin(apply->store, err);
 }
 
 /* The seeded fault sink-offset-outside: rows that come after their position. */
@@ -447,6 +449,7 @@ static int attempt(struct apply *apply, const struct stream_message messages[], 
         return -1;
     }
     if (move_positions(apply, messages, count, err) == 0 && commit_early(apply, err) == 0 &&
+        (isolate || ahead_read(apply, messages, count, err) == 0) &&
         apply_messages(apply, messages, count, isolate, err) == 0 && finish(apply, err) == 0) {
         result = reject_late(apply, err);
     }
@@ -457,6 +460,7 @@ static int attempt(struct apply *apply, const struct stream_message messages[], 
         memset(apply->dirty, 0, sizeof apply->dirty);
         apply->dirty_count = 0;
     }
+    ahead_clear(apply->ahead);
     settle_positions(apply, result == 0);
     return result;
 }

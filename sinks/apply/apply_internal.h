@@ -110,9 +110,12 @@ struct apply {
     int64_t seen_version;    /* borrowed from the arena */
     int64_t horizon_day;     /* days before it are frozen; of the batch under way */
     int64_t now_us;
-    struct apply_stats stats; /* of the batch under way */
-    bool windows_kept;        /* the store knows which cells are published */
-    size_t forgotten;         /* posts kept out, of the batch under way */
+    struct apply_stats stats;  /* of the batch under way */
+    struct ahead *ahead;       /* likewise */
+    bool alone;                /* the batch may concern posts of any partition: it runs alone */
+    int64_t row_next, row_end; /* numbers for posts: the next, and the first that is not ours */
+    bool windows_kept;         /* the store knows which cells are published */
+    size_t forgotten;          /* posts kept out, of the batch under way */
 };
 
 /* post.c: reads a message of insights. EAR_REJECT, a code in front: it is none. */
@@ -126,7 +129,26 @@ void post_names_sort(struct post_names *names);
 void post_names_add(struct post_names *names, const char *name, size_t limit);
 void post_names_remove(struct post_names *names, const char *name);
 
+/* ahead.c: what is known of the posts of a batch, asked at once; does nothing where a question
+ * costs little. Answers stand until ahead_clear. */
+struct ahead;
+EAR_MUST_CHECK
+int ahead_read(struct apply *apply, const struct stream_message messages[], size_t count,
+               struct ear_error *err);
+/* Gives out what was read of a post, once. False: it has to be asked. */
+bool ahead_take(struct known *known, struct apply *apply, const struct hash128 *hash,
+                const struct hash128 *author);
+void ahead_clear(struct ahead *ahead); /* NULL does nothing, as below */
+void ahead_free(struct ahead *ahead);
+
 /* post_rows.c: a post's row and facts. */
+/* From the columns of the row of an answer, from that one on. */
+EAR_MUST_CHECK
+int known_fill_against(struct known *known, const struct store_rows *rows, int column,
+                       struct ear_error *err);
+EAR_MUST_CHECK
+int known_fill_stored(struct known *known, const struct store_rows *rows, int column,
+                      struct ear_error *err);
 EAR_MUST_CHECK
 int known_load(struct known *known, struct apply *apply, const struct hash128 *hash,
                const struct hash128 *author, struct ear_error *err);

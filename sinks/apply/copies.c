@@ -52,9 +52,9 @@ static int is_near(bool *out, struct apply *apply, int64_t fold, int64_t created
 static int note(struct apply *apply, int64_t fold, int64_t created_us, struct ear_error *err)
 {
     struct store_value values[] = {store_integer(fold), store_integer(created_us),
-                                   stretch(apply, created_us)};
+                                   stretch(apply, created_us), store_integer(0)};
 
-    return store_run(apply->store, QUERY_COPY_QUEUE_ADD, values, 3, err);
+    return store_run(apply->store, QUERY_COPY_QUEUE_ADD, values, 4, err);
 }
 
 int copies_came(bool *copy, struct apply *apply, const struct post *post, struct ear_error *err)

@@ -14,7 +14,7 @@
 
 #include "common/testfault.h"
 
-enum { ALSO_MAX = 16, ALSO_LIMIT = 8192, LABELS_LIMIT = 8192 };
+enum { ALSO_MAX = 16, ALSO_LIMIT = 8192, LABELS_LIMIT = 8192, ROW_BLOCK = 1024 };
 
 static int copy_text(char **out, const struct store_rows *rows, int column, struct ear_error *err)
 {
@@ -26,6 +26,35 @@ static int copy_text(char **out, const struct store_rows *rows, int column, stru
         return -1;
     }
     return 0;
+}
+
+int known_fill_against(struct known *known, const struct store_rows *rows, int column,
+                       struct ear_error *err)
+{
+    known->gone = !store_is_null(rows, column);
+    known->gone_version = store_get_integer(rows, column);
+    known->gone_deleted = store_get_integer(rows, column + 2) != 0;
+    known->forgotten = store_get_integer(rows, column + 3) != 0;
+    known->decided = store_get_integer(rows, column + 4) != 0;
+    return copy_text(&known->gone_model, rows, column + 1, err);
+}
+
+int known_fill_stored(struct known *known, const struct store_rows *rows, int column,
+                      struct ear_error *err)
+{
+    known->stored = true;
+    known->row = store_get_integer(rows, column);
+    known->version = store_get_integer(rows, column + 1);
+    known->day = store_get_integer(rows, column + 5);
+    known->created_us = store_get_integer(rows, column + 6);
+    known->fold = store_get_integer(rows, column + 7);
+    known->copy = store_get_integer(rows, column + 9) != 0;
+    if (copy_text(&known->model, rows, column + 2, err) != 0 ||
+        copy_text(&known->source, rows, column + 3, err) != 0 ||
+        copy_text(&known->also, rows, column + 4, err) != 0) {
+        return -1;
+    }
+    return copy_text(&known->author, rows, column + 8, err);
 }
 
 static int load_against(struct known *known, struct apply *apply, const struct hash128 *hash,
@@ -42,12 +71,7 @@ static int load_against(struct known *known, struct apply *apply, const struct h
     }
     there = store_next(rows, err);
     if (there == 1) {
-        known->gone = !store_is_null(rows, 0);
-        known->gone_version = store_get_integer(rows, 0);
-        known->gone_deleted = store_get_integer(rows, 2) != 0;
-        known->forgotten = store_get_integer(rows, 3) != 0;
-        known->decided = store_get_integer(rows, 4) != 0;
-        there = copy_text(&known->gone_model, rows, 1, err);
+        there = known_fill_against(known, rows, 0, err);
     }
     store_rows_end(rows);
     return there < 0 ? -1 : 0;
@@ -65,19 +89,7 @@ static int load_stored(struct known *known, struct apply *apply, const struct ha
     }
     there = store_next(rows, err);
     if (there == 1) {
-        known->stored = true;
-        known->row = store_get_integer(rows, 0);
-        known->version = store_get_integer(rows, 1);
-        known->day = store_get_integer(rows, 5);
-        known->created_us = store_get_integer(rows, 6);
-        known->fold = store_get_integer(rows, 7);
-        known->copy = store_get_integer(rows, 9) != 0;
-        if (copy_text(&known->model, rows, 2, err) != 0 ||
-            copy_text(&known->source, rows, 3, err) != 0 ||
-            copy_text(&known->also, rows, 4, err) != 0 ||
-            copy_text(&known->author, rows, 8, err) != 0) {
-            there = -1;
-        }
+        there = known_fill_stored(known, rows, 0, err);
     }
     store_rows_end(rows);
     return there < 0 ? -1 : 0;
@@ -86,6 +98,9 @@ static int load_stored(struct known *known, struct apply *apply, const struct ha
 int known_load(struct known *known, struct apply *apply, const struct hash128 *hash,
                const struct hash128 *author, struct ear_error *err)
 {
+    if (ahead_take(known, apply, hash, author)) {
+        return 0;
+    }
     if (load_against(known, apply, hash, author, err) != 0) {
         return -1;
     }
@@ -346,18 +361,34 @@ static void row_values(struct store_value out[ROW_VALUES], const struct post *po
     memcpy(out, values, sizeof values);
 }
 
+/* A number for a new post. A block of them is taken at a time, so that rows need not be waited for;
+ * what a rolled back transaction used up is used no more. */
+static int next_row(int64_t *out, struct apply *apply, struct ear_error *err)
+{
+    if (apply->row_next == apply->row_end) {
+        if (store_ask_integer(&apply->row_next, NULL, apply->store, QUERY_INSIGHT_ROWS, NULL, 0,
+                              err) != 0) {
+            return -1;
+        }
+        apply->row_end = apply->row_next + ROW_BLOCK;
+    }
+    *out = apply->row_next++;
+    return 0;
+}
+
 static int add_post(struct apply *apply, const struct post *post, struct ear_error *err)
 {
-    struct store_value values[ROW_VALUES];
+    struct store_value values[ROW_VALUES + 1];
     const char *labels = labels_text(apply, &post->labels, err);
     int64_t row = 0;
 
-    if (labels == NULL || copies_came(NULL, apply, post, err) != 0) {
+    if (labels == NULL || copies_came(NULL, apply, post, err) != 0 ||
+        next_row(&row, apply, err) != 0) {
         return -1;
     }
     row_values(values, post, post->source, "[]", labels, false);
-    if (store_ask_integer(&row, NULL, apply->store, QUERY_INSIGHT_ADD, values, ROW_VALUES, err) !=
-            0 ||
+    values[ROW_VALUES] = store_integer(row);
+    if (store_run(apply->store, QUERY_INSIGHT_ADD, values, ROW_VALUES + 1, err) != 0 ||
         facts_put(apply, post, row, post->source, false, err) != 0) {
         return -1;
     }

@@ -294,7 +294,7 @@ static int send_deferred(struct postgres_store *store, enum store_query query,
     if (postgres_bulk_send(store, known, err) != 0) {
         return -1;
     }
-    if (known->stem[0] != '\0') {
+    if (known->table[0] != '\0') {
         result = postgres_bulk_add(store, query, values, count, err);
     } else if (postgres_send(store, query, values, count, err) == 0) {
         result = postgres_ease(store, err);

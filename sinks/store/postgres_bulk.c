@@ -7,8 +7,8 @@
  *     INSERT INTO table (…) SELECT * FROM unnest($1::bigint[], …)
  *
  * which costs the server a fraction of as many statements. Nobody can tell the difference: gathered
- * rows are sent before any statement whose text speaks of their table (by its stem, so that `fact`,
- * the view, meets `fact_row`), before a savepoint and before COMMIT.
+ * rows are sent before any statement whose text names their table, or one of the views, before a
+ * savepoint and before COMMIT.
  *
  * An array goes in its binary form: how many dimensions (1), is there a null, the type of its
  * elements, how many, the first index (1); then each element's length (-1: null) and bytes; all
@@ -76,7 +76,7 @@ void postgres_bulk_judge(struct postgres_query *query)
     if (strncmp(query->text, insert, strlen(insert)) == 0 && rest != NULL &&
         (rest[strspn(rest, " \n")] == '\0' || strstr(rest, "DO NOTHING") != NULL) &&
         strstr(rest, "RETURNING") == NULL) {
-        snprintf(query->stem, sizeof query->stem, "%.*s", (int)strcspn(table, " _"), table);
+        snprintf(query->table, sizeof query->table, "%.*s", (int)strcspn(table, " "), table);
     }
 }
 
@@ -296,7 +296,7 @@ int postgres_bulk_add(struct postgres_store *store, enum store_query query,
         return -1;
     }
     if (!can_gather(known->bulk) || known->bulk->column_count != count) {
-        known->stem[0] = '\0';
+        known->table[0] = '\0';
         return postgres_send(store, query, values, count, err);
     }
     if ((known->bulk->text == NULL && write_statement(known->bulk, known->text, err) != 0) ||
@@ -316,7 +316,7 @@ int postgres_bulk_add(struct postgres_store *store, enum store_query query,
 /* A view reads more tables than its name tells. */
 static bool may_meet(const struct postgres_query *query, const struct postgres_query *before)
 {
-    return before == NULL || strstr(before->text, query->stem) != NULL ||
+    return before == NULL || strstr(before->text, query->table) != NULL ||
            strstr(before->text, "FROM fact ") != NULL ||
            strstr(before->text, "FROM rollup_day") != NULL;
 }

@@ -17,7 +17,7 @@
 enum {
     PENDING_MAX = 128, /* statements sent and not settled: their answers fit into a socket */
     BULK_COLUMNS_MAX = 40,
-    BULK_ROWS_MAX = 512,
+    BULK_ROWS_MAX = 1024,
     BULK_BYTES_MAX = 1024 * 1024,
     NAME_SIZE = 128,  /* of a schema, with its quotes doubled */
     LABEL_SIZE = 320, /* what messages call the database; never with a password */
@@ -44,9 +44,9 @@ struct postgres_bulk {
 
 struct postgres_query {
     const char *text;
-    char stem[32]; /* of the table, if rows may be gathered: "fact" of fact_row; else "" */
-    char name[24]; /* of the prepared statement; "" until it is sent to be prepared */
-    bool new;      /* sent to be prepared, and not answered yet */
+    char table[32]; /* that it adds to, if rows may be gathered; else "" */
+    char name[24];  /* of the prepared statement; "" until it is sent to be prepared */
+    bool new;       /* sent to be prepared, and not answered yet */
     struct postgres_bulk *bulk;
 };
 

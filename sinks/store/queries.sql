@@ -49,6 +49,16 @@ SELECT g.version, g.model, g.deleted,
        EXISTS (SELECT 1 FROM decision WHERE post = ?1)
 FROM (SELECT 1 AS one) AS o LEFT JOIN gone AS g ON g.hash = ?1;
 
+-- The same of many (?1), but for authors, where there is anything.
+-- name: post_known_many
+WITH RECURSIVE at (n) AS (SELECT 1 UNION ALL SELECT n + 16 FROM at WHERE n + 16 < length(?1))
+SELECT * FROM (
+    SELECT h.hash, g.version, g.model, g.deleted,
+           EXISTS (SELECT 1 FROM forgotten AS f WHERE f.hash = h.hash) AS forgotten,
+           EXISTS (SELECT 1 FROM decision AS d WHERE d.post = h.hash) AS decided
+    FROM (SELECT substr(?1, n, 16) AS hash FROM at) AS h LEFT JOIN gone AS g ON g.hash = h.hash) AS k
+WHERE version IS NOT NULL OR forgotten OR decided;
+
 -- name: insight_find
 SELECT "row", version, model, source, also, day, created_us, coalesce(fold, 0), author, copy
 FROM insight WHERE hash = ?1;
@@ -59,14 +69,24 @@ FROM insight WHERE hash = ?1;
 SELECT "row", version, model, source, also, day, created_us, coalesce(fold, 0), author, copy
 FROM insight WHERE hash = ?1;
 
+-- The same of many, for a shared store: ?1 the hashes one behind the other, 16 bytes each.
+-- name: insight_hold_many
+WITH RECURSIVE at (n) AS (SELECT 1 UNION ALL SELECT n + 16 FROM at WHERE n + 16 < length(?1))
+SELECT hash, "row", version, model, source, also, day, created_us, coalesce(fold, 0), author, copy
+FROM insight WHERE hash IN (SELECT substr(?1, n, 16) FROM at);
+
+-- Numbers for posts to come: the first of a block of 1024 that are nobody else's.
+-- name: insight_rows
+SELECT coalesce(max("row"), 0) + 1 FROM insight;
+
 -- name: insight_add
 INSERT INTO insight (hash, id, version, model, source, also, platform, channel, url, author,
     author_name, person, created_us, edited_us, collected_us, day, hour, title, text, lang, thread,
     parent, conversation, rating, engagement, flags, audience, wish, complaint, praise, sentiment,
-    labels, fold, copy, body)
+    labels, fold, copy, body, "row")
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
-    ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)
-RETURNING "row";
+    ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35,
+    ?36);
 
 -- name: insight_replace
 UPDATE insight SET hash = ?1, id = ?2, version = ?3, model = ?4, source = ?5, also = ?6,
@@ -146,7 +166,7 @@ DELETE FROM gone WHERE version < ?1;
 SELECT 1 FROM insight WHERE day / 32 IN (?2, ?3, ?4) AND fold = ?1 AND hash <> ?5 LIMIT 1;
 
 -- name: copy_queue_add
-INSERT INTO copy_queue (fold, created_us, stretch, taken) VALUES (?1, ?2, ?3, 0);
+INSERT INTO copy_queue (fold, created_us, stretch, taken) VALUES (?1, ?2, ?3, ?4);
 
 -- name: copy_queue_take
 UPDATE copy_queue SET taken = 1
@@ -324,6 +344,9 @@ FROM decision AS d LEFT JOIN insight AS i ON i.hash = d.post;
 
 -- name: forgotten_add
 INSERT INTO forgotten (hash, kind, at_us) VALUES (?1, ?2, ?3) ON CONFLICT (hash) DO NOTHING;
+
+-- name: forgotten_authors
+SELECT hash FROM forgotten WHERE kind = 'author' LIMIT ?1;
 
 -- name: source_put
 INSERT INTO source_state (source, state, at_us, last_success_us, last_post_us, next_us, every_us,

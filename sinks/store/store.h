@@ -52,8 +52,11 @@ struct store_config {
     QUERY(POSITION_FIRST, "position_first")                                                        \
     QUERY(POSITION_MOVE, "position_move")                                                          \
     QUERY(POST_KNOWN, "post_known")                                                                \
+    QUERY(POST_KNOWN_MANY, "post_known_many")                                                      \
     QUERY(INSIGHT_FIND, "insight_find")                                                            \
     QUERY(INSIGHT_HOLD, "insight_hold")                                                            \
+    QUERY(INSIGHT_HOLD_MANY, "insight_hold_many")                                                  \
+    QUERY(INSIGHT_ROWS, "insight_rows")                                                            \
     QUERY(INSIGHT_ADD, "insight_add")                                                              \
     QUERY(INSIGHT_REPLACE, "insight_replace")                                                      \
     QUERY(INSIGHT_ALSO, "insight_also")                                                            \
@@ -105,6 +108,7 @@ struct store_config {
     QUERY(DECISION_OF_POST, "decision_of_post")                                                    \
     QUERY(DECISION_COUNTS, "decision_counts")                                                      \
     QUERY(FORGOTTEN_ADD, "forgotten_add")                                                          \
+    QUERY(FORGOTTEN_AUTHORS, "forgotten_authors")                                                  \
     QUERY(SOURCE_PUT, "source_put")                                                                \
     QUERY(SOURCE_DELETE, "source_delete")                                                          \
     QUERY(SOURCE_EACH, "source_each")                                                              \

@@ -5,12 +5,16 @@
  * insert of the same rows through the same statements, 1,000 a transaction, in the same rounds.
  *
  *   bench_store [INSIGHTS [ROUNDS [FOLDER [DAYS]]]]
+ *   tests/servers/with --postgres -- bench_store …      the same on PostgreSQL
  *
- * Prints CPU time (user and system) per insight of every round, the medians and their ratio. Posts
- * are said over DAYS (400) days up to now, in order. With a FOLDER, store.sqlite of the last round
- * is left there: the views can be timed on it (EARSHOT_DATA=FOLDER earshot-sink trends).
+ * Prints CPU time (user and system; on PostgreSQL that of its processes too, found by the name of
+ * the database in their titles) per insight of every round, the medians and their ratio. Posts are
+ * said over DAYS (400) days up to now, in order. With a FOLDER, store.sqlite of the last round is
+ * left there: the views can be timed on it (EARSHOT_DATA=FOLDER earshot-sink trends).
  */
 
+#include <ctype.h>
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,6 +29,7 @@
 #include "common/instant.h"
 #include "sinks/apply/apply.h"
 #include "sinks/store/store.h"
+#include "tests/sinks/database.h"
 
 enum { PER_TRANSACTION = 1000, ROUNDS_MAX = 25, TEXT_SIZE = 512, VALUE_SIZE = 2048 };
 
@@ -41,6 +46,7 @@ struct bench {
     bool keep;
     size_t count, days;
     int64_t now_us;
+    double parts_s[3]; /* of the last round: batches, copies, roll-ups */
     struct ear_error err;
 };
 
@@ -97,33 +103,92 @@ static void make(struct made *made, const struct bench *bench, size_t i)
         roll(i, 6) % 4 == 0 ? "Globex" : "Acme");
 }
 
+/* CPU of the server's process of that number, 0 if it is not one for our database. */
+static double server_process_s(const char *pid, const char *database)
+{
+    char path[300];
+    char text[1024] = "";
+    char *rest = NULL;
+    FILE *file = NULL;
+    size_t length = 0;
+    unsigned long ticks = 0;
+
+    snprintf(path, sizeof path, "/proc/%s/cmdline", pid);
+    file = fopen(path, "r");
+    length = file == NULL ? 0 : fread(text, 1, sizeof text - 1, file);
+    text[length] = '\0';
+    if (file != NULL) {
+        fclose(file);
+    }
+    if (strncmp(text, "postgres: ", 10) != 0 || strstr(text, database) == NULL) {
+        return 0;
+    }
+    snprintf(path, sizeof path, "/proc/%s/stat", pid);
+    file = fopen(path, "r");
+    length = file == NULL ? 0 : fread(text, 1, sizeof text - 1, file);
+    text[length] = '\0';
+    if (file != NULL) {
+        fclose(file);
+    }
+    rest = strrchr(text, ')'); /* then the state, and 10 numbers before utime and stime */
+    for (int i = 0; rest != NULL && i < 12; i++) {
+        rest = strchr(rest + 1, ' ');
+    }
+    if (rest == NULL) {
+        return 0;
+    }
+    ticks = strtoul(rest, &rest, 10);
+    ticks += strtoul(rest, NULL, 10);
+    return (double)ticks / (double)sysconf(_SC_CLK_TCK);
+}
+
+static double server_s(void)
+{
+    const char *database = strrchr(database_url(), '/') + 1;
+    DIR *processes = opendir("/proc");
+    const struct dirent *entry = NULL;
+    double sum_s = 0;
+
+    while (processes != NULL && (entry = readdir(processes)) != NULL) {
+        if (isdigit((unsigned char)entry->d_name[0])) {
+            sum_s += server_process_s(entry->d_name, database);
+        }
+    }
+    closedir(processes);
+    return sum_s;
+}
+
 static double cpu_s(void)
 {
     struct rusage usage;
 
     getrusage(RUSAGE_SELF, &usage);
     return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6 +
+           (database_wanted() ? server_s() : 0);
 }
 
+/* What is made of the URL and the schema lives as long as the store. */
 static struct store *open_store(struct bench *bench, const char *name)
 {
     static const char *const ends[] = {"", "-wal", "-shm"};
     struct store *store = NULL;
-    char url[256];
+    char url[300];
     char path[300];
+    struct store_config config = {.url = url, .schema = name};
 
     snprintf(url, sizeof url, "sqlite:%s/%s", bench->folder, name);
+    if (database_wanted()) {
+        snprintf(path, sizeof path, "DROP SCHEMA IF EXISTS \"%s\" CASCADE; CHECKPOINT", name);
+        database_do(path);
+        snprintf(url, sizeof url, "%s", database_url());
+    }
     for (size_t i = 0; i < 3; i++) {
         snprintf(path, sizeof path, "%s/%s%s", bench->folder, name, ends[i]);
         unlink(path);
     }
-    {
-        struct store_config config = {.url = url};
-
-        if (store_open(&store, &config, &bench->err) != 0) {
-            die(bench, "open");
-        }
+    if (store_open(&store, &config, &bench->err) != 0) {
+        die(bench, "open");
     }
     return store;
 }
@@ -165,6 +230,7 @@ static double run_apply(struct bench *bench)
         }
         spent_s += cpu_s() - began_s;
     }
+    bench->parts_s[0] = spent_s;
     while (more) {
         double began_s = cpu_s();
 
@@ -173,6 +239,7 @@ static double run_apply(struct bench *bench)
         }
         spent_s += cpu_s() - began_s;
     }
+    bench->parts_s[1] = spent_s - bench->parts_s[0];
     for (more = true; more;) {
         double began_s = cpu_s();
 
@@ -181,6 +248,7 @@ static double run_apply(struct bench *bench)
         }
         spent_s += cpu_s() - began_s;
     }
+    bench->parts_s[2] = spent_s - bench->parts_s[0] - bench->parts_s[1];
     apply_close(apply);
     store_close(store);
     free(stats);
@@ -224,7 +292,7 @@ static void insert_post(struct bench *bench, struct store *store, const struct m
     int64_t person = (int64_t)(hash64_of(made->author, strlen(made->author), 0) >> 1);
     char url[64];
     char thread[24];
-    int64_t row = 0;
+    int64_t row = (int64_t)i + 1;
 
     snprintf(url, sizeof url, "https://forum.example.org/t/%zu", i);
     snprintf(thread, sizeof thread, "%zu", i / 5);
@@ -263,9 +331,10 @@ static void insert_post(struct bench *bench, struct store *store, const struct m
                                        store_text("[\"wish\"]"),
                                        store_integer((int64_t)(roll(i, 9) >> 1)),
                                        store_integer(0),
-                                       store_bytes(made->value, made->length)};
+                                       store_bytes(made->value, made->length),
+                                       store_integer(row)};
 
-        if (store_ask_integer(&row, NULL, store, QUERY_INSIGHT_ADD, values, 35, &bench->err) != 0) {
+        if (store_run(store, QUERY_INSIGHT_ADD, values, 36, &bench->err) != 0) {
             die(bench, "bare insert");
         }
     }
@@ -331,8 +400,12 @@ int main(int argc, char **argv)
     for (int i = 0; i < rounds; i++) {
         bare_us[i] = run_bare(&bench);
         apply_us[i] = run_apply(&bench);
-        printf("round %d: bare insert %.2f us, applied %.2f us per insight (CPU)\n", i + 1,
-               bare_us[i], apply_us[i]);
+        printf("round %d: bare insert %.2f us, applied %.2f us per insight (CPU): batches %.2f, "
+               "copies "
+               "%.2f, roll-ups %.2f\n",
+               i + 1, bare_us[i], apply_us[i], bench.parts_s[0] * 1e6 / (double)bench.count,
+               bench.parts_s[1] * 1e6 / (double)bench.count,
+               bench.parts_s[2] * 1e6 / (double)bench.count);
         fflush(stdout);
     }
     qsort(apply_us, (size_t)rounds, sizeof apply_us[0], compare);

@@ -30,8 +30,10 @@ bool database_wanted(void)
 
 static char *ask(const char *url, const char *sql)
 {
-    const char *argv[] = {"env", "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
-                          "-d",  url,    "-c", sql,  NULL};
+    const char *argv[] = {"env", "psql", "-X", "-q",
+                          "-A",  "-t",   "-v", "ON_ERROR_STOP=1",
+                          "-d",  url,    "-c", "SET client_min_messages = warning",
+                          "-c",  sql,    NULL};
     struct child_config config = {"/usr/bin/env", argv, -1, -1};
     struct ear_error err = {0};
     size_t length = 0;
