@@ -124,6 +124,9 @@ int runner_open(struct runner **out, const struct runner_config *config, struct 
         runner_close(runner);
         return -1;
     }
+    if (store_shared(runner->store) && store_warning(runner->store) != NULL) {
+        log_warn("%s", store_warning(runner->store));
+    }
     *out = runner;
     return 0;
 }
