@@ -315,6 +315,7 @@ void kafka_close(struct stream *stream)
             rd_kafka_topic_destroy(kafka->topics[i].known);
         }
     }
+    kafka_transaction_free(atomic_load(&kafka->kept));
     if (kafka->client != NULL) {
         rd_kafka_destroy(kafka->client);
     }

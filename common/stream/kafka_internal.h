@@ -35,6 +35,7 @@ enum {
     KAFKA_RETRY_MS = 120000,  /* how long a call that may be repeated is */
     KAFKA_HELD = 1000,        /* messages that a lane takes from its queue at once */
     KAFKA_HEADERS_MAX = 4096, /* bytes of headers of a message, at most */
+    KAFKA_TOPICS_MAX = 64,    /* topics of a stream that are found without a look-up */
 };
 
 /* What a message needs at most, with its key and headers, and a batch of one. */
@@ -58,19 +59,22 @@ struct kafka_setting {
 
 struct kafka_producer {
     pthread_mutex_t lock;
-    rd_kafka_t *client;       /* NULL: to be made */
-    atomic_bool doubt;        /* a request timed out: recycle before the next transaction */
-    int64_t begun_us;         /* mono: the transaction at work */
-    int64_t timeout_us;       /* transaction.timeout.ms */
-    int64_t answer_us;        /* socket.timeout.ms */
-    int64_t delivery_us;      /* message.timeout.ms */
-    size_t delivered, failed; /* reports of the transaction at work */
+    rd_kafka_t *client;  /* NULL: to be made */
+    atomic_bool doubt;   /* a request timed out: recycle before the next transaction */
+    int64_t begun_us;    /* mono: the transaction at work */
+    int64_t timeout_us;  /* transaction.timeout.ms */
+    int64_t answer_us;   /* socket.timeout.ms */
+    int64_t delivery_us; /* message.timeout.ms */
+    rd_kafka_topic_t *topics[KAFKA_TOPICS_MAX]; /* the client's, in the order of the stream's; made
+                                                   at the first record */
+    size_t delivered, failed;                   /* reports of the transaction at work */
     rd_kafka_resp_err_t failure;
     bool twice; /* fenced before its time: the instance is used twice */
 };
 
 struct kafka_tables;
 struct kafka_share;
+struct kafka_transaction;
 
 /* What a client's callbacks are given (its opaque): whose it is. */
 struct kafka_user {
@@ -103,6 +107,7 @@ struct kafka {
     struct kafka_tables *tables; /* kafka_table.c's; NULL until the first lookup */
     pthread_mutex_t tables_lock;
     struct kafka_producer producer;
+    struct kafka_transaction *_Atomic kept; /* memory of the last transaction, for the next */
 };
 
 /* --- kafka.c: opening, topics by name --- */
@@ -284,6 +289,7 @@ int kafka_move(struct stream_transaction *transaction, struct stream_reader *rea
 void kafka_transaction_tie(struct stream_transaction *transaction, struct kafka_share *share);
 int kafka_commit(struct stream_transaction *transaction, struct ear_error *err);
 void kafka_abort(struct stream_transaction *transaction);
+void kafka_transaction_free(struct kafka_transaction *transaction); /* what was kept of one */
 
 /* What a step of a transaction came to. */
 enum kafka_verdict {
@@ -304,6 +310,8 @@ struct kafka_step {
 EAR_MUST_CHECK
 int kafka_producer_ready(struct kafka *kafka, struct ear_error *err);
 void kafka_producer_recycle(struct kafka *kafka);
+/* The client's handle of a topic, as long as the client; NULL: say its name. */
+rd_kafka_topic_t *kafka_producer_topic(struct kafka *kafka, const struct kafka_topic *topic);
 void kafka_producer_close(struct kafka *kafka);
 /* Judges one call's error, destroys it and fills err; repeats a step while it may be repeated. */
 enum kafka_verdict kafka_judge(struct kafka *kafka, rd_kafka_error_t *error, const char *doing,

@@ -48,6 +48,12 @@ void kafka_producer_close(struct kafka *kafka)
     struct kafka_producer *producer = &kafka->producer;
 
     if (producer->client != NULL) {
+        for (size_t i = 0; i < KAFKA_TOPICS_MAX; i++) {
+            if (producer->topics[i] != NULL) {
+                rd_kafka_topic_destroy(producer->topics[i]);
+                producer->topics[i] = NULL;
+            }
+        }
         rd_kafka_destroy(producer->client);
         producer->client = NULL;
     }
@@ -126,6 +132,17 @@ int kafka_producer_ready(struct kafka *kafka, struct ear_error *err)
         return -1;
     }
     return 0;
+}
+
+rd_kafka_topic_t *kafka_producer_topic(struct kafka *kafka, const struct kafka_topic *topic)
+{
+    struct kafka_producer *producer = &kafka->producer;
+    size_t i = (size_t)(topic - kafka->topics);
+
+    if (i < KAFKA_TOPICS_MAX && producer->topics[i] == NULL) {
+        producer->topics[i] = rd_kafka_topic_new(producer->client, topic->full, NULL);
+    }
+    return i < KAFKA_TOPICS_MAX ? producer->topics[i] : NULL;
 }
 
 /* --- one step --- */
