@@ -43,10 +43,14 @@ class Place:
     def configure(self, text):
         (self.folder / "earshot.yaml").write_text(text, encoding="utf-8")
 
-    def run(self, *arguments, codes=(0,), stdin=None, environment=None, timeout=240):
-        """Runs `earshot ARGUMENT…`; returns the finished process, its output as text. Any code not among `codes` fails the test."""
-        done = subprocess.run([str(BUILD / "bin" / "earshot"), *map(str, arguments)], cwd=self.folder, input=stdin, text=True, capture_output=True,
+    def program(self, name, *arguments, stdin=None, environment=None, timeout=240):
+        """Runs one of the programs; returns the finished process, its output as text."""
+        return subprocess.run([str(BUILD / "bin" / name), *map(str, arguments)], cwd=self.folder, input=stdin, text=True, capture_output=True,
                               env={**self.environment, **(environment or {})}, timeout=timeout, check=False)
+
+    def run(self, *arguments, codes=(0,), **more):
+        """Runs `earshot ARGUMENT…`; returns the finished process. Any code not among `codes` fails the test."""
+        done = self.program("earshot", *arguments, **more)
         expect(done.returncode in codes, f"earshot {' '.join(map(str, arguments))} ended with {done.returncode}, expected {codes}\n"
                                          f"stdout: {done.stdout[-3000:]}\nstderr: {done.stderr[-5000:]}")
         return done
