@@ -261,24 +261,6 @@ static int reach(struct kafka *kafka, struct ear_error *err)
     }
 }
 
-/*
- * When a broker goes, or says that it is no leader now, librdkafka looks for the leaders of the
- * topics that the client holds a handle of, and of no others: those it would believe where they
- * were until its metadata is too old, minutes later.
- */
-static int know_topics(struct kafka *kafka, struct ear_error *err)
-{
-    for (size_t i = 0; i < kafka->topic_count; i++) {
-        struct kafka_topic *topic = &kafka->topics[i];
-
-        topic->known = rd_kafka_topic_new(kafka->client, topic->full, NULL);
-        if (topic->known == NULL) {
-            return kafka_fail(kafka, rd_kafka_last_error(), "know its topics", err);
-        }
-    }
-    return 0;
-}
-
 static int kafka_open(struct stream **out, const struct stream_config *config,
                       struct ear_error *err)
 {
@@ -294,8 +276,7 @@ static int kafka_open(struct stream **out, const struct stream_config *config,
     }
     conf = kafka_conf(kafka, KAFKA_CLIENT, err);
     if (conf == NULL || kafka_make(&kafka->client, kafka, RD_KAFKA_CONSUMER, conf, err) != 0 ||
-        reach(kafka, err) != 0 || kafka_open_topics(kafka, err) != 0 ||
-        know_topics(kafka, err) != 0) {
+        reach(kafka, err) != 0 || kafka_open_topics(kafka, err) != 0) {
         kafka_close(&kafka->base);
         return -1;
     }
@@ -310,11 +291,6 @@ void kafka_close(struct stream *stream)
 
     kafka_tables_free(kafka->tables);
     kafka_producer_close(kafka);
-    for (size_t i = 0; i < kafka->topic_count; i++) {
-        if (kafka->topics[i].known != NULL) {
-            rd_kafka_topic_destroy(kafka->topics[i].known);
-        }
-    }
     kafka_transaction_free(atomic_load(&kafka->kept));
     if (kafka->client != NULL) {
         rd_kafka_destroy(kafka->client);

@@ -391,6 +391,21 @@ bool kafka_unknown(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
 }
 
+/*
+ * The client knows leaders from what it was told last, and looks for new ones by itself only of
+ * topics that it holds a handle of. (Handles are no way: in a consumer without a group, one of a
+ * topic that a broker does not know yet ends librdkafka 2.0.2, in rd_kafka_cgrp_op.)
+ */
+static void look_for_leaders(struct kafka *kafka)
+{
+    const rd_kafka_metadata_t *metadata;
+
+    if (rd_kafka_metadata(kafka->client, 1, NULL, &metadata, ASK_MS) ==
+        RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_metadata_destroy(metadata);
+    }
+}
+
 /* Leaders move, and what is unknown to one broker may be known to all in a moment: it passes. */
 int kafka_offsets(struct kafka *kafka, rd_kafka_topic_partition_list_t *list, int64_t which,
                   struct ear_error *err)
@@ -408,6 +423,7 @@ int kafka_offsets(struct kafka *kafka, rd_kafka_topic_partition_list_t *list, in
             return kafka_fail(kafka, code, "where partitions begin and end", err);
         }
         usleep(NAP_US);
+        look_for_leaders(kafka);
     }
 }
 

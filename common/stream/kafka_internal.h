@@ -49,7 +49,6 @@ struct kafka_topic {
     int count;  /* partitions */
     bool compact, by_prefix;
     int64_t retention_us;
-    rd_kafka_topic_t *known; /* to the client: librdkafka looks again for the leaders of those */
 };
 
 /* A setting, copied. */
