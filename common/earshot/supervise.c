@@ -15,7 +15,6 @@
 
 #include "common/child.h"
 #include "common/earshot/earshot_internal.h"
-#include "common/lockfile.h"
 #include "common/log.h"
 
 enum { TURN_MS = 100 };
@@ -34,8 +33,9 @@ struct charge {
     bool wanted;
     pid_t pid; /* 0: does not run */
     int64_t started_us, start_at_us, backoff_us;
-    bool steady;           /* it has run for a while, so that it can */
-    struct lockfile *lock; /* who supervises this role; the role has a lock of its own */
+    bool steady; /* it has run for a while, so that it can */
+    char lock_name[32];
+    struct settings_role lock; /* who supervises this role; the role has a lock of its own */
 };
 
 struct supervisor {
@@ -211,18 +211,16 @@ static void look_after(struct supervisor *supervisor)
     }
 }
 
-/* One supervisor a role: a second one says at once who the first is. */
+/* One supervisor a role: a second one says at once who the first is. On Kafka there may be several,
+ * as there may be of roles. */
 static int take_locks(struct supervisor *supervisor, struct ear_error *err)
 {
-    char dir[4096];
-    char name[32];
-
-    settings_run_dir(supervisor->settings, dir, sizeof dir);
     for (size_t i = 0; i < ROLE_COUNT; i++) {
         struct charge *charge = &supervisor->charges[i];
 
-        snprintf(name, sizeof name, "run-%s", charge->role->name);
-        if (charge->wanted && lockfile_open(&charge->lock, dir, name, err) != 0) {
+        snprintf(charge->lock_name, sizeof charge->lock_name, "run-%s", charge->role->name);
+        if (charge->wanted &&
+            settings_role_open(&charge->lock, supervisor->settings, charge->lock_name, err) != 0) {
             return -1;
         }
     }
@@ -262,7 +260,7 @@ int supervise(const struct command_call *call, const struct settings *settings,
         result = supervisor.code < 0 ? EXIT_DONE : supervisor.code;
     }
     for (size_t i = 0; i < ROLE_COUNT; i++) {
-        lockfile_close(supervisor.charges[i].lock);
+        settings_role_close(&supervisor.charges[i].lock);
     }
     settings_free(supervisor.reread);
     return result;

@@ -3,6 +3,7 @@
 """What others see of the log on Kafka with their own tools: kcat reads plain JSON with CloudEvents headers, kafka-consumer-groups the lag that `earshot
 status` shows, and what was deleted is in no file of the broker any more."""
 
+import contextlib
 import datetime
 import json
 import pathlib
@@ -154,6 +155,29 @@ def what_was_deleted_is_in_no_segment():
             expect(len(files_with(cluster, "xylophones")) >= 2, "what was kept is gone too")
 
 
+def more_of_a_role_on_one_machine_share_its_work():
+    """Two of each role in one folder; when one of each is killed the others go on alone."""
+    def working(cluster, group):
+        """How many members of a group have partitions."""
+        rows = [line.split() for line in cluster.tool("consumer-groups", "--describe", "--members", "--group", f"outside.{group}").splitlines()]
+        return sum(1 for row in rows if row[:1] == [f"outside.{group}"] and int(row[4]) > 0)
+
+    with kafka.Kafka() as cluster, harness.place() as place, contextlib.ExitStack() as stack:
+        configure(place, cluster)
+        notes = [note(i, f"I wish acme had colour {i}") for i in range(40)]
+        write(place, *notes[:20])
+        firsts = [stack.enter_context(running(place, role)) for role in ("collect", "process", "sink")]
+        for role in ("collect", "process"):  # SQLite has one writing process
+            stack.enter_context(running(place, role))
+        wait(lambda: len(texts(place)) == 20, "20 notes to be stored", 120)
+        wait(lambda: working(cluster, "process.main") == 2, "two processes to share the posts", 120)
+        for process in firsts[:2]:
+            process.kill()
+            process.wait()
+        write(place, *notes)
+        wait(lambda: len(texts(place)) == 40, "40 notes to be stored", 120)
+
+
 def roles_sign_in_over_tls_and_say_when_they_may_not():
     with kafka.Kafka(secure=True) as cluster, harness.place() as place:
         def secured(password, ca=True):
@@ -177,7 +201,7 @@ def roles_sign_in_over_tls_and_say_when_they_may_not():
 
 
 TESTS = (kcat_reads_plain_json_with_cloudevents_headers, lag_is_what_kafkas_own_tool_says, what_was_deleted_is_in_no_segment,
-         roles_sign_in_over_tls_and_say_when_they_may_not)
+         more_of_a_role_on_one_machine_share_its_work, roles_sign_in_over_tls_and_say_when_they_may_not)
 
 
 def main():
