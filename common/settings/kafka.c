@@ -51,7 +51,7 @@ static void check_sign_in(struct settings *settings, const struct config_node *n
                  (security->password == NULL && config_is_absent(config_get(node, "password"))))) {
         config_report(settings->config, CONFIG_ERROR, node,
                       "%s needs mechanism, user and password, such as {protocol: SASL_SSL, "
-                      "mechanism: SCRAM-SHA-512, user: earshot, password: \"${file:NAME}\"}",
+                      "mechanism: PLAIN, user: earshot, password: \"${file:NAME}\"}",
                       security->protocol);
     }
     if (!sasl && (security->mechanism != NULL || security->user != NULL)) {

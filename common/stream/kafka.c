@@ -235,6 +235,35 @@ static struct kafka *new_kafka(const struct stream_config *config, struct ear_er
 
 /* --- opening and closing --- */
 
+/*
+ * Before 2.6.1 librdkafka repeats the client's nonce in its last message of SCRAM; Kafka 4 compares
+ * it (RFC 5802, section 5.1) and refuses the right password.
+ */
+static bool scram_is_broken(const struct kafka *kafka)
+{
+    for (size_t i = 0; i < kafka->setting_count; i++) {
+        if (strcmp(kafka->settings[i].name, "sasl.mechanism") == 0 &&
+            strncmp(kafka->settings[i].value, "SCRAM", 5) == 0) {
+            return rd_kafka_version() < 0x020601ff;
+        }
+    }
+    return false;
+}
+
+static int fail_sign_in(struct kafka *kafka, struct ear_error *err)
+{
+    struct ear_error why = {EAR_NONE, ""};
+
+    kafka_fail(kafka, RD_KAFKA_RESP_ERR__TRANSPORT, "sign in", &why);
+    if (!scram_is_broken(kafka)) {
+        return ear_fail(err, EAR_CONFIG, "%s", why.message);
+    }
+    return ear_fail(err, EAR_CONFIG,
+                    "%.300s; librdkafka %s cannot use SCRAM with Kafka 4 even if the password is "
+                    "right: take PLAIN over SASL_SSL, a client certificate, or librdkafka 2.6.1",
+                    why.message, rd_kafka_version_str());
+}
+
 /* Waits until a broker answers; a refused sign-in is known at once. */
 static int reach(struct kafka *kafka, struct ear_error *err)
 {
@@ -250,9 +279,7 @@ static int reach(struct kafka *kafka, struct ear_error *err)
             return 0;
         }
         if (atomic_load(&kafka->refused)) {
-            kafka_fail(kafka, RD_KAFKA_RESP_ERR__TRANSPORT, "sign in", err);
-            err->kind = EAR_CONFIG;
-            return -1;
+            return fail_sign_in(kafka, err);
         }
         if (clock_mono_us() > until_us) {
             kafka_fail(kafka, RD_KAFKA_RESP_ERR__TRANSPORT, "no broker answers", err);

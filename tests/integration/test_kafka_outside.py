@@ -180,12 +180,12 @@ def more_of_a_role_on_one_machine_share_its_work():
 
 def roles_sign_in_over_tls_and_say_when_they_may_not():
     with kafka.Kafka(secure=True) as cluster, harness.place() as place:
-        def secured(password, ca=True):
+        def secured(password, ca=True, mechanism="PLAIN"):
             secret = place.folder / "kafka_password"
             secret.write_text(password)
             secret.chmod(0o600)
             trust = f", ca: {json.dumps(str(cluster.ca))}" if ca else ""
-            security = f'security: {{protocol: SASL_SSL, mechanism: PLAIN, user: {cluster.USER}, password: "${{file:kafka_password}}"{trust}}}'
+            security = f'security: {{protocol: SASL_SSL, mechanism: {mechanism}, user: {cluster.USER}, password: "${{file:kafka_password}}"{trust}}}'
             text = CONFIG.format(bootstrap=cluster.secured, lag=LAG_S)
             place.configure(text.replace("  topics:", f"  {security}\n  topics:"))
 
@@ -195,6 +195,9 @@ def roles_sign_in_over_tls_and_say_when_they_may_not():
             said = place.run("run", "--once", "--deadline", "40s", codes=(1, 69, 75, 78)).stderr
             expect("wrong words" not in said and cluster.PASSWORD not in said, f"a password is in what it says: {said}")
             expect(cluster.secured in said, f"it does not say who refused it: {said}")
+        secured(cluster.PASSWORD, mechanism="SCRAM-SHA-512")
+        scram = place.run("run", "--once", codes=(0, 78))
+        expect(scram.returncode == 0 or "librdkafka 2.6.1" in scram.stderr, f"it does not say that SCRAM cannot work: {scram.stderr}")
         secured(cluster.PASSWORD)
         said = place.once()
         expect(set(texts(place)) == {"file:notes:n1"}, f"the note is not stored: {said}, {place.run('status').stdout}")

@@ -154,9 +154,8 @@ def brokers_seen(port):
 class Kafka:
     """A cluster. Used in a `with`, or start() and stop(). Brokers are numbered from 1.
 
-    secure: one broker that others than itself reach only by SASL_SSL, on `self.secured`, with PLAIN as USER and PASSWORD; `self.ca` is the PEM file of
-    who signed its certificate (for localhost and 127.0.0.1). Not SCRAM: before librdkafka 2.6.1 (Debian 12 has 2.0.2) no client signs in so to Kafka 4,
-    which is strict about the nonce.
+    secure: one broker that others than itself reach only by SASL_SSL, on `self.secured`, with PLAIN or SCRAM-SHA-512 as USER and PASSWORD; `self.ca` is
+    the PEM file of who signed its certificate (for localhost and 127.0.0.1).
     properties: settings beside or instead of PROPERTIES; a dict, or a function that makes one of a broker's facts (what stands in %(…)s there, and
     `outside`, a port more).
     """
@@ -221,7 +220,8 @@ class Kafka:
             self.settings(i).write_text("".join(f"{k}={v}\n" for k, v in rows.items()), encoding="utf-8")
         # No leading '-', which the tool would take for an option: the first six bits are those of 'E'.
         cluster = "E" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
-        formats = [self.kept.spawn(self.run_java("64m", "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.settings(i)), "format.log")
+        users = ["--add-scram", f"SCRAM-SHA-512=[name={self.USER},password={self.PASSWORD}]"] if self.secure else []
+        formats = [self.kept.spawn(self.run_java("64m", "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.settings(i), *users), "format.log")
                    for i in ids]
         if any(process.wait(120) != 0 for process in formats):
             raise Failed("kafka's StorageTool failed: " + self.kept.said("format.log"))
@@ -245,7 +245,9 @@ class Kafka:
                 "advertised.listeners": f"PLAINTEXT://{facts['host']}:{facts['port']},OUTSIDE://{self.secured}",
                 "inter.broker.listener.name": "PLAINTEXT",
                 "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,OUTSIDE:SASL_SSL",
-                "sasl.enabled.mechanisms": "PLAIN", "listener.name.outside.plain.sasl.jaas.config": login,
+                "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
+                "listener.name.outside.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+                "listener.name.outside.plain.sasl.jaas.config": login,
                 "ssl.keystore.type": "PEM", "ssl.keystore.location": folder / "broker.pem"}
 
     def settings(self, broker):
