@@ -185,15 +185,30 @@ def program(name):
     return path
 
 
-def peer():
-    """c_kafka of ../shared/bench, compiled into the build folder. Missing: it is not there."""
+PRODUCE = "rd_kafka_produce(t,RD_KAFKA_PARTITION_UA,RD_KAFKA_MSG_F_COPY,ms[i]->payload,ms[i]->len,ms[i]->key,ms[i]->key_len,0)"
+WITH_HEADERS = """static int with_headers(rd_kafka_t*k,rd_kafka_topic_t*t,rd_kafka_message_t*m){rd_kafka_headers_t*h=rd_kafka_headers_new(6);
+rd_kafka_header_add(h,"ce_specversion",-1,"1.0",-1);rd_kafka_header_add(h,"ce_id",-1,"0123456789abcdef0123456789abcdef",-1);
+rd_kafka_header_add(h,"ce_type",-1,"earshot.insight.v1",-1);rd_kafka_header_add(h,"ce_source",-1,"/stage/process",-1);
+rd_kafka_header_add(h,"ce_time",-1,"2026-01-01T00:00:00.000000Z",-1);rd_kafka_header_add(h,"content-type",-1,"application/json",-1);
+rd_kafka_resp_err_t e=rd_kafka_producev(k,RD_KAFKA_V_RKT(t),RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),RD_KAFKA_V_VALUE(m->payload,m->len),
+RD_KAFKA_V_KEY(m->key,m->key_len),RD_KAFKA_V_HEADERS(h),RD_KAFKA_V_END);if(e)rd_kafka_headers_destroy(h);return e!=0;}
+int main("""
+
+
+def peer(headers=False):
+    """c_kafka of ../shared/bench, compiled into the build folder; with `headers` it puts as many on each message as we do. Missing: it is not there."""
     source = SHARED / "bench" / "c_kafka.c"
     if not source.exists():
         raise keep.Missing(f"no {source} to measure beside")
     (BUILD / "bench").mkdir(parents=True, exist_ok=True)
-    path = BUILD / "bench" / "c_kafka"
-    if not path.exists() or path.stat().st_mtime < source.stat().st_mtime:
-        subprocess.run(["cc", "-O2", "-w", "-o", path, source, "-lrdkafka", "-lpthread"], check=True)
+    path = BUILD / "bench" / ("c_kafka-headers" if headers else "c_kafka")
+    text = source.read_text(encoding="utf-8")
+    if headers:
+        if PRODUCE not in text:
+            raise Wrong("c_kafka.c has changed: it cannot be given headers")
+        text = text.replace("int main(", WITH_HEADERS).replace(PRODUCE, "with_headers(p,t,ms[i])")
+    subprocess.run(["cc", "-O2", "-w", "-I", source.parent, "-x", "c", "-o", path, "-", "-x", "none", "-lrdkafka", "-lpthread"], input=text, text=True,
+                   check=True)
     return path
 
 
