@@ -202,7 +202,7 @@ struct kafka_lane {
     int partition;
     int64_t next;              /* what is given out next; markers that were passed are counted */
     int64_t end;               /* where what is committed ended when it was asked last */
-    bool touched;              /* given out and not moved */
+    bool touched;              /* given out or passed, and not moved */
     rd_kafka_queue_t *queue;   /* this partition's own */
     rd_kafka_message_t **held; /* [KAFKA_HELD]: taken from the queue, not given out yet */
     size_t held_first, held_count;

@@ -223,8 +223,9 @@ static int hear_event(struct kafka_reader *reader, struct kafka_lane *lane,
 {
     switch (message->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-        if (lane != NULL && message->offset > lane->next) {
+        if (lane != NULL && message->offset > lane->next) { /* past the markers of transactions */
             lane->next = message->offset;
+            lane->touched = true;
         }
         return 0;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:

@@ -198,6 +198,20 @@ static void note(struct runner *runner, const struct apply_stats *stats, int64_t
 
 /* The group follows the store, so that lag can be seen. Somebody else having moved it is no harm:
  * the store is what counts, and it is guarded; the reader reads on where the store stands. */
+static int64_t sum_of_positions(const struct runner *runner)
+{
+    int64_t sum = 0;
+
+    for (size_t i = 0; i < RUNNER_TOPICS; i++) {
+        const int partitions = stream_partitions(runner->config.stream, runner_topics[i]);
+
+        for (int partition = 0; partition < partitions; partition++) {
+            sum += stream_position(runner->reader, runner_topics[i], partition);
+        }
+    }
+    return sum;
+}
+
 static int move_group(struct runner *runner, struct ear_error *err)
 {
     struct stream_transaction *transaction = NULL;
@@ -210,6 +224,7 @@ static int move_group(struct runner *runner, struct ear_error *err)
         stream_abort(transaction);
     } else if (stream_commit(transaction, err) == 0) {
         TESTPOINT("sink.group-moved");
+        runner->moved = sum_of_positions(runner);
         return 0;
     }
     if (err->kind == EAR_FENCED) {
@@ -265,7 +280,12 @@ int runner_turn(struct runner *runner, bool *idle, struct ear_error *err)
         runner->retry = runner->batch.count > 0;
     }
     *idle = !runner->retry;
-    return runner->retry ? apply_read(runner, err) : 0;
+    if (runner->retry) {
+        return apply_read(runner, err);
+    }
+    /* Kafka counts the markers of transactions as messages: the group goes past them too, so that
+     * its lag is 0 where nothing is left. */
+    return sum_of_positions(runner) == runner->moved ? 0 : move_group(runner, err);
 }
 
 int runner_keep(struct runner *runner, bool all, struct ear_error *err)
