@@ -152,9 +152,12 @@ rd_kafka_conf_t *kafka_conf(struct kafka *kafka, enum kafka_kind kind, struct ea
             goto done;
         }
     }
-    /* librdkafka wants a group where it assigns, even by hand; nobody joins this one */
+    /* librdkafka wants a group where it assigns, even by hand; nobody joins this one. It needs it
+     * also where it asks for the positions of other groups: with none, the answer of a broker that
+     * is not their coordinator any more ends librdkafka 2.0.2 (in rd_kafka_cgrp_op). */
     if (settle(conf, kind, err) != 0 ||
-        (kind == KAFKA_ALONE && kafka_set(conf, "group.id", kafka->transactional_id, err) != 0)) {
+        ((kind == KAFKA_ALONE || kind == KAFKA_CLIENT) &&
+         kafka_set(conf, "group.id", kafka->transactional_id, err) != 0)) {
         goto done;
     }
     return conf;
@@ -391,11 +394,8 @@ bool kafka_unknown(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
 }
 
-/*
- * The client knows leaders from what it was told last, and looks for new ones by itself only of
- * topics that it holds a handle of. (Handles are no way: in a consumer without a group, one of a
- * topic that a broker does not know yet ends librdkafka 2.0.2, in rd_kafka_cgrp_op.)
- */
+/* The client knows leaders from what it was told last, and looks for new ones by itself only of
+ * topics that it holds a handle of. */
 static void look_for_leaders(struct kafka *kafka)
 {
     const rd_kafka_metadata_t *metadata;
