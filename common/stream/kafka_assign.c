@@ -11,6 +11,7 @@
  * early for it: kafka_read.c copes with messages on either.
  */
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -76,13 +77,14 @@ static int fill_lanes(struct kafka_reader *reader, const rd_kafka_topic_partitio
         lane->topic = kafka_find_full(reader->kafka, place->topic);
         lane->partition = place->partition;
         lane->next = place->offset;
+        if (lane->topic == NULL) {
+            reader->lane_count--;
+            return ear_fail(err, EAR_FATAL, "a group was given the topic %s, which nobody reads",
+                            place->topic);
+        }
         lane->held = calloc(KAFKA_HELD, sizeof(rd_kafka_message_t *));
         if (lane->held == NULL) {
             return ear_fail_memory(err, "the partitions of a reader");
-        }
-        if (lane->topic == NULL) {
-            return ear_fail(err, EAR_FATAL, "a group was given the topic %s, which nobody reads",
-                            place->topic);
         }
     }
     return 0;
@@ -108,6 +110,7 @@ int kafka_start_lanes(struct kafka_reader *reader, const rd_kafka_topic_partitio
     for (size_t i = 0; i < reader->lane_count; i++) {
         struct kafka_lane *lane = &reader->lanes[i];
 
+        assert(lane->topic != NULL); /* fill_lanes saw to it */
         lane->queue =
             rd_kafka_queue_get_partition(reader->client, lane->topic->full, lane->partition);
         rd_kafka_queue_forward(lane->queue, NULL);
@@ -188,10 +191,13 @@ static int place_one(struct kafka_reader *reader, rd_kafka_topic_partition_t *pl
                      int64_t earliest, struct ear_error *err)
 {
     const struct kafka_topic *topic = kafka_find_full(reader->kafka, place->topic);
-    int64_t at = topic == NULL
-                     ? STREAM_AT_GROUP
-                     : stream_start_at(&reader->start, topic->name, place->partition, err);
+    int64_t at;
 
+    if (topic == NULL) {
+        return ear_fail(err, EAR_FATAL, "a group was given the topic %s, which nobody reads",
+                        place->topic);
+    }
+    at = stream_start_at(&reader->start, topic->name, place->partition, err);
     if (at == STREAM_AT_FAILED) {
         return -1;
     }

@@ -253,20 +253,21 @@ int kafka_fail_position(struct kafka_reader *reader, const struct kafka_topic *t
                         int64_t position, struct ear_error *err);
 /* The callback of group members; the opaque's owner is a reader. */
 void kafka_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code,
-                     rd_kafka_topic_partition_list_t *list, void *user);
+                     rd_kafka_topic_partition_list_t *list, void *opaque);
 
 int kafka_subscribe(struct stream_reader **out, struct stream *stream, const char *group,
                     const char *const topics[], size_t topic_count,
                     const struct stream_start *start, struct ear_error *err);
-void kafka_reader_close(struct stream_reader *reader);
-int kafka_seek(struct stream_reader *reader, const char *topic, int partition, int64_t offset,
+void kafka_reader_close(struct stream_reader *base);
+int kafka_seek(struct stream_reader *base, const char *name, int partition, int64_t offset,
                struct ear_error *err);
-int kafka_read(struct stream_reader *reader, struct stream_batch *batch, size_t max_messages,
+int kafka_read(struct stream_reader *base, struct stream_batch *batch, size_t max_messages,
                size_t max_bytes, int timeout_ms, struct ear_error *err);
-int kafka_rewind(struct stream_reader *reader, struct ear_error *err);
-int64_t kafka_position(const struct stream_reader *reader, const char *topic, int partition);
+int kafka_rewind(struct stream_reader *base, struct ear_error *err);
+int64_t kafka_position(const struct stream_reader *base, const char *name, int partition);
 
-/* --- kafka_write.c: transactions; kafka_produce.c: the producer and the order of its errors --- */
+/* --- kafka_write.c, kafka_commit.c: transactions; kafka_produce.c: the producer and the order of
+ * its errors --- */
 
 /* A message on its way; lives as long as its transaction. */
 struct kafka_record {
@@ -278,16 +279,32 @@ struct kafka_record {
     int64_t offset; /* where it was delivered; -1: nowhere yet */
 };
 
+struct kafka_chunk;
+
+struct kafka_transaction {
+    struct stream_transaction base;
+    struct kafka *kafka;
+    struct kafka_chunk *chunks; /* the one that is being filled first */
+    struct kafka_chunk *spare;  /* empty ones, all of CHUNK_BYTES */
+    size_t bytes;
+    struct kafka_record *records;
+    size_t record_count, record_room;
+    struct kafka_reader *reader;             /* to be moved; NULL: none */
+    int64_t generation;                      /* the reader's when stream_move was called */
+    rd_kafka_topic_partition_list_t *places; /* where it is moved to */
+    struct kafka_share *share;               /* NULL: none */
+};
+
 int kafka_begin(struct stream_transaction **out, struct stream *stream, struct ear_error *err);
-int kafka_publish(struct stream_transaction *transaction, const char *topic, const char *key,
+int kafka_publish(struct stream_transaction *base, const char *name, const char *key,
                   size_t key_length, const char *value, size_t value_length, int64_t at_us,
                   struct ear_error *err);
-int kafka_move(struct stream_transaction *transaction, struct stream_reader *reader,
+int kafka_move(struct stream_transaction *base, struct stream_reader *base_reader,
                struct ear_error *err);
 /* Ties a transaction to a share: kafka_share_guard checks and calls this. */
-void kafka_transaction_tie(struct stream_transaction *transaction, struct kafka_share *share);
-int kafka_commit(struct stream_transaction *transaction, struct ear_error *err);
-void kafka_abort(struct stream_transaction *transaction);
+void kafka_transaction_tie(struct stream_transaction *base, struct kafka_share *share);
+int kafka_commit(struct stream_transaction *base, struct ear_error *err);
+void kafka_abort(struct stream_transaction *base);
 void kafka_transaction_free(struct kafka_transaction *transaction); /* what was kept of one */
 
 /* What a step of a transaction came to. */

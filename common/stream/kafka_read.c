@@ -485,7 +485,8 @@ static bool nap(const struct kafka_reader *reader, int64_t left_us)
 {
     struct pollfd wake = {.fd = reader->wake, .events = POLLIN, .revents = 0};
     uint64_t count;
-    int ready = poll(&wake, 1, left_us > NAP_MS * 1000 ? NAP_MS : (int)(left_us / 1000) + 1);
+    int ready =
+        poll(&wake, 1, left_us > INT64_C(1000) * NAP_MS ? NAP_MS : (int)(left_us / 1000) + 1);
 
     if (ready > 0 && read(reader->wake, &count, sizeof count) < 0) {
         return false; /* another queue's wake came with it */

@@ -88,11 +88,11 @@ static void make_policies(struct policies *out, const struct kafka *kafka,
     if (topic->compact) {
         add_number(out, "max.compaction.lag.ms", lag_ms);
         add_number(out, "delete.retention.ms",
-                   least(lag_ms, ends ? 24LL * HOUR_MS : (int64_t)HOUR_MS));
+                   least(lag_ms, ends ? 24 * (int64_t)HOUR_MS : (int64_t)HOUR_MS));
         add_text(out, "min.cleanable.dirty.ratio", "0.01");
     }
     if (topic->compact && !ends) {
-        add_number(out, "segment.bytes", 16 * 1024 * 1024);
+        add_number(out, "segment.bytes", INT64_C(16) * 1024 * 1024);
     }
     if (kafka->replication >= 3) {
         add_text(out, "min.insync.replicas", "2");
@@ -194,10 +194,9 @@ static rd_kafka_NewTopic_t *new_topic(const struct kafka *kafka, const struct ka
 }
 
 /* Somebody else may have made a topic meanwhile: as good. */
-static int check_made(struct kafka *kafka, const rd_kafka_event_t *event, struct ear_error *err)
+static int check_made(struct kafka *kafka, rd_kafka_event_t *event, struct ear_error *err)
 {
-    const rd_kafka_CreateTopics_result_t *result =
-        rd_kafka_event_CreateTopics_result((rd_kafka_event_t *)(uintptr_t)event);
+    const rd_kafka_CreateTopics_result_t *result = rd_kafka_event_CreateTopics_result(event);
     size_t count = 0;
     const rd_kafka_topic_result_t **topics = rd_kafka_CreateTopics_result_topics(result, &count);
 
@@ -254,8 +253,8 @@ done:
 static int await_topics(struct kafka *kafka, bool missing[], struct ear_error *err)
 {
     int64_t until_us = clock_mono_us() + (int64_t)KAFKA_REACH_MS * 1000;
-    size_t missing_count;
-    size_t waiting;
+    size_t missing_count = 0;
+    size_t waiting = 0;
 
     for (;;) {
         if (compare(kafka, missing, &missing_count, &waiting, err) != 0) {
