@@ -316,6 +316,7 @@ void kafka_close(struct stream *stream)
 {
     struct kafka *kafka = (struct kafka *)stream;
 
+    kafka_settle_last(kafka);
     kafka_tables_free(kafka->tables);
     kafka_producer_close(kafka);
     kafka_transaction_free(atomic_load(&kafka->kept));

@@ -377,6 +377,12 @@ void kafka_table_note(struct kafka *kafka, const struct kafka_record records[], 
 /* The highest offset that this process committed; -1: none. Any thread. */
 int64_t kafka_table_noted(struct kafka *kafka, const struct kafka_topic *topic, int partition);
 void kafka_tables_free(struct kafka_tables *tables);
+/*
+ * Before this process lets go of the log: what it committed can be read. A commit returns when its
+ * end is certain, which is a moment before the partitions say so; who is started next (run --once:
+ * the next role) would find nothing there. A second or two at most, and not where a broker is away.
+ */
+void kafka_settle_last(struct kafka *kafka);
 
 int kafka_lookup(struct stream *stream, const char *name, const char *key, size_t key_length,
                  char **out, size_t *out_length, struct ear_error *err);

@@ -19,11 +19,12 @@
 #include "common/clock.h"
 #include "common/stream/kafka_table.h"
 
-enum { VALUES_BUDGET = 16 * 1024 * 1024, FETCH_TRIES = 5 };
+enum { VALUES_BUDGET = 16 * 1024 * 1024, FETCH_TRIES = 5, SETTLE_ANSWER_MS = 500 };
 
 static const int64_t FRESH_US = CLOCK_SECOND_US / 2;
 static const int64_t STALE_MAX_US = 10 * CLOCK_MINUTE_US;
 static const int64_t SETTLE_US = CLOCK_MINUTE_US;
+static const int64_t SETTLE_LAST_US = 2 * CLOCK_SECOND_US;
 
 /* --- making and freeing --- */
 
@@ -171,6 +172,45 @@ int kafka_settled_end(struct kafka *kafka, const struct kafka_topic *topic, int 
         }
         nanosleep(&pause, NULL);
         pause.tv_nsec = pause.tv_nsec < 50000000 ? pause.tv_nsec * 2 : pause.tv_nsec;
+    }
+}
+
+/* False: not within the time, or a broker is away. */
+static bool settles(struct kafka *kafka, const struct kafka_topic *topic, int partition,
+                    int64_t noted, int64_t until_us)
+{
+    struct timespec pause = {.tv_nsec = 2000000};
+
+    for (;;) {
+        int64_t begin = 0;
+        int64_t end = 0; /* the last stable offset: the client reads what is committed */
+
+        if (rd_kafka_query_watermark_offsets(kafka->client, topic->full, partition, &begin, &end,
+                                             SETTLE_ANSWER_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            return false;
+        }
+        if (end >= noted + 2) {
+            return true;
+        }
+        if (clock_mono_us() > until_us) {
+            return false;
+        }
+        nanosleep(&pause, NULL);
+    }
+}
+
+void kafka_settle_last(struct kafka *kafka)
+{
+    const int64_t until_us = clock_mono_us() + SETTLE_LAST_US;
+
+    for (size_t i = 0; kafka->tables != NULL && i < kafka->topic_count; i++) {
+        for (int partition = 0; partition < kafka->topics[i].count; partition++) {
+            const int64_t noted = atomic_load(&kafka->tables->tables[i][partition].noted);
+
+            if (noted >= 0 && !settles(kafka, &kafka->topics[i], partition, noted, until_us)) {
+                return;
+            }
+        }
     }
 }
 
