@@ -76,14 +76,21 @@ class Brokers:
             self.cluster.kill(self.down)
             self.kills += 1
             self.due = now + self.dice.uniform(0.5, 4)
-        elif self.cluster.processes[self.down] is None:
-            self.cluster.restart(self.down, wait=False)
+        elif self.start_down():
             self.due = now + 2
         elif self.whole():
             self.down = None
             self.go(now)
         else:
             self.due = now + 1
+
+    def start_down(self):
+        """Starts the one that is down; again if it ended, for somebody had taken its port. False: it runs."""
+        process = self.cluster.processes[self.down]
+        if process is not None and process.poll() is None:
+            return False
+        self.cluster.restart(self.down, wait=False)
+        return True
 
     def whole(self):
         """All brokers answer and hold all that they should."""
@@ -96,12 +103,12 @@ class Brokers:
 
     def mend(self, seconds=120):
         until = time.monotonic() + seconds
-        if self.down is not None and self.cluster.processes[self.down] is None:
-            self.cluster.restart(self.down, wait=False)
         while not self.whole():
+            if self.down is not None:
+                self.start_down()
             if time.monotonic() > until:
                 raise keep.Failed("the brokers do not come together again")
-            time.sleep(0.5)
+            time.sleep(1)
         self.down = None
 
 
