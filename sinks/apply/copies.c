@@ -139,7 +139,7 @@ static int settle_all(struct apply *apply, const int64_t rows[], int count, stru
     bool each = store_shared(apply->store);
 
     for (int i = 0; i < count; i++) {
-        if (((each || i == 0) && store_begin(apply->store, err) != 0) ||
+        if (((each || i == 0) && store_begin_derived(apply->store, err) != 0) ||
             settle(apply, rows[i], err) != 0) {
             return -1;
         }
@@ -164,7 +164,7 @@ static int settle_taken(struct apply *apply, struct ear_error *err)
         }
         after = count > 0 ? rows[count - 1] : after;
     }
-    return store_begin(apply->store, err) != 0 ||
+    return store_begin_derived(apply->store, err) != 0 ||
                    store_run(apply->store, QUERY_COPY_QUEUE_DONE, NULL, 0, err) != 0
                ? -1
                : store_commit(apply->store, err);
@@ -174,7 +174,7 @@ static int take_notes(int64_t *taken, struct apply *apply, size_t max, struct ea
 {
     struct store_value values[] = {store_integer((int64_t)max)};
 
-    if (store_begin(apply->store, err) != 0) {
+    if (store_begin_derived(apply->store, err) != 0) {
         return -1;
     }
     *taken = store_change(apply->store, QUERY_COPY_QUEUE_TAKE, values, 1, err);

@@ -210,7 +210,7 @@ int apply_rollups(struct apply *apply, int64_t now_us, size_t max_days, bool *mo
     if (count == 0) {
         return 0;
     }
-    if (store_begin(apply->store, err) != 0) {
+    if (store_begin_derived(apply->store, err) != 0) {
         return -1;
     }
     if (drop_frozen(apply, days, &count, err) != 0) {

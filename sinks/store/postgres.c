@@ -160,11 +160,12 @@ static void postgres_rollback(void *handle)
     }
 }
 
-static int postgres_begin(void *handle, bool exclusive, struct ear_error *err)
+static int postgres_begin(void *handle, enum store_manner manner, struct ear_error *err)
 {
     struct postgres_store *store = handle;
     const char *begin = store->read_only ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
                                          : "BEGIN ISOLATION LEVEL READ COMMITTED";
+    const bool exclusive = manner == STORE_EXCLUSIVE;
     const char *lock = exclusive ? "pg_advisory_xact_lock" : "pg_advisory_xact_lock_shared";
 
     assert(store->state == OUTSIDE);
@@ -175,7 +176,9 @@ static int postgres_begin(void *handle, bool exclusive, struct ear_error *err)
     if (store->read_only) {
         return 0;
     }
-    if (send_lock(store, lock, LOCK_APPLY, err) != 0 ||
+    if ((manner == STORE_DERIVED &&
+         postgres_send_text(store, "SET LOCAL synchronous_commit = off", err) != 0) ||
+        send_lock(store, lock, LOCK_APPLY, err) != 0 ||
         (exclusive && postgres_settle(store, NULL, err) != 0)) {
         postgres_rollback(store);
         return -1;

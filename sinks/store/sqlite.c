@@ -131,11 +131,11 @@ static bool sqlite_broken(const void *handle)
     return ((const struct sqlite_store *)handle)->broken;
 }
 
-static int sqlite_begin(void *handle, bool exclusive, struct ear_error *err)
+static int sqlite_begin(void *handle, enum store_manner manner, struct ear_error *err)
 {
     struct sqlite_store *store = handle;
 
-    (void)exclusive; /* a writer of a file is alone anyway */
+    (void)manner; /* a writer of a file is alone anyway */
     return sqlite_script(store, store->read_only ? "BEGIN" : "BEGIN IMMEDIATE",
                          "beginning a transaction", err);
 }

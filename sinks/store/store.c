@@ -219,12 +219,17 @@ bool store_broken(const struct store *store)
 
 int store_begin(struct store *store, struct ear_error *err)
 {
-    return store->backend->begin(store->handle, false, err);
+    return store->backend->begin(store->handle, STORE_PLAIN, err);
+}
+
+int store_begin_derived(struct store *store, struct ear_error *err)
+{
+    return store->backend->begin(store->handle, STORE_DERIVED, err);
 }
 
 int store_begin_exclusive(struct store *store, struct ear_error *err)
 {
-    return store->backend->begin(store->handle, true, err);
+    return store->backend->begin(store->handle, STORE_EXCLUSIVE, err);
 }
 
 int store_commit(struct store *store, struct ear_error *err)

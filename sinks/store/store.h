@@ -192,6 +192,11 @@ bool store_broken(const struct store *store);
  */
 EAR_MUST_CHECK
 int store_begin(struct store *store, struct ear_error *err);
+/* The same for what is worked out of other rows and would be worked out again (copies, roll-ups):
+ * a crash of the machine may lose the transaction whole, so the commit waits for no disk. SQLite:
+ * store_begin. */
+EAR_MUST_CHECK
+int store_begin_derived(struct store *store, struct ear_error *err);
 /* The same, alone: waits until no other transaction of a writer runs, and holds off new ones. */
 EAR_MUST_CHECK
 int store_begin_exclusive(struct store *store, struct ear_error *err);

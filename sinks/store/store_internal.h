@@ -10,6 +10,8 @@
 
 #include "sinks/store/store.h"
 
+enum store_manner { STORE_PLAIN, STORE_DERIVED, STORE_EXCLUSIVE };
+
 struct store_backend {
     const char *scheme; /* "sqlite:": how its URLs begin */
     bool shared;
@@ -22,7 +24,7 @@ struct store_backend {
     bool (*missing)(const struct store_config *config);
     bool (*broken)(const void *handle);
     int (*hold)(void *handle, bool *held, struct ear_error *err);
-    int (*begin)(void *handle, bool exclusive, struct ear_error *err);
+    int (*begin)(void *handle, enum store_manner manner, struct ear_error *err);
     int (*commit)(void *handle, struct ear_error *err);
     void (*rollback)(void *handle);
     int (*savepoint)(void *handle, struct ear_error *err);
