@@ -274,6 +274,8 @@ static int give_up(struct kafka *kafka)
     if (!TESTFAULT("abort-without-flush")) {
         (void)kafka_flush(kafka);
     }
+    metrics_set(kafka->metrics, "earshot_stream_queue_messages", NULL,
+                (double)rd_kafka_outq_len(kafka->producer.client));
     TESTPOINT("kafka.before-abort");
     metrics_add(kafka->metrics, "earshot_stream_aborts_total", NULL, 1);
     if (kafka_insist(kafka, &step, &err) != KAFKA_DONE) {
