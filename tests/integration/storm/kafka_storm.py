@@ -34,7 +34,7 @@ import postgres  # noqa: E402
 import source  # noqa: E402
 import storm  # noqa: E402
 
-ROUND_S, SETTLE_S = 60, 60
+ROUND_S, SETTLE_S = 60, 180  # what is late on a busy machine is not lost: settled_s says how late
 TOPICS = ("posts", "insights", "cursors", "seen", "trends", "rejects", "audit", "forgotten", "decisions")
 PARTITIONS = 6
 
