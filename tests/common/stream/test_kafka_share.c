@@ -350,18 +350,18 @@ static void members_share_the_keys_out(void **state)
     struct test *test = *state;
 
     start(test, 0, "a", "write", SHORT_TRANSACTION, NULL);
-    await_shared(test, 20 * SECOND_US);
-    await_commits(test, 0, 5, 20 * SECOND_US);
+    await_shared(test, 60 * SECOND_US);
+    await_commits(test, 0, 5, 60 * SECOND_US);
     start(test, 1, "b", "write", SHORT_TRANSACTION, NULL);
-    await_shared(test, 20 * SECOND_US);
-    await_commits(test, 1, 5, 20 * SECOND_US);
+    await_shared(test, 60 * SECOND_US);
+    await_commits(test, 1, 5, 60 * SECOND_US);
     start(test, 2, "c", "write", SHORT_TRANSACTION, NULL);
-    await_shared(test, 20 * SECOND_US);
-    await_commits(test, 0, 5, 20 * SECOND_US);
-    await_commits(test, 2, 5, 20 * SECOND_US);
+    await_shared(test, 60 * SECOND_US);
+    await_commits(test, 0, 5, 60 * SECOND_US);
+    await_commits(test, 2, 5, 60 * SECOND_US);
     end_member(test, 0);
-    await_shared(test, 20 * SECOND_US);
-    await_commits(test, 1, 5, 20 * SECOND_US);
+    await_shared(test, 60 * SECOND_US);
+    await_commits(test, 1, 5, 60 * SECOND_US);
     end_member(test, 1);
     end_member(test, 2);
     assert_exact(test);
@@ -374,16 +374,16 @@ static void the_keys_of_a_killed_member_move_within_its_session(void **state)
 
     start(test, 0, "a", "write", SHORT_TRANSACTION, NULL);
     start(test, 1, "b", "write", SHORT_TRANSACTION, NULL);
-    await_shared(test, 20 * SECOND_US);
-    await_commits(test, 0, 5, 20 * SECOND_US);
-    await_commits(test, 1, 5, 20 * SECOND_US);
+    await_shared(test, 60 * SECOND_US);
+    await_commits(test, 0, 5, 60 * SECOND_US);
+    await_commits(test, 1, 5, 60 * SECOND_US);
     command(&test->members[1], 'i'); /* no transaction of its is open when it dies */
     listen_ms(test, 1000);
     kill_member(test, 1);
-    took_us = await_owned(test, (int[MEMBERS_MAX]){MEMBER_KEYS, 0, 0, 0}, 20 * SECOND_US);
+    took_us = await_owned(test, (int[MEMBERS_MAX]){MEMBER_KEYS, 0, 0, 0}, 60 * SECOND_US);
     print_message("    owned again after %lld ms\n", (long long)(took_us / MS));
     assert_true(took_us < SESSION_US + 5 * SECOND_US);
-    await_commits(test, 0, 10, 20 * SECOND_US);
+    await_commits(test, 0, 10, 60 * SECOND_US);
     end_member(test, 0);
     assert_exact(test);
 }
@@ -395,15 +395,15 @@ static void a_member_that_lost_its_keys_is_fenced(void **state)
 
     start(test, 0, "a", "write", SHORT_TRANSACTION, NULL);
     start(test, 1, "b", "write", LONG_TRANSACTION, "kafka.flushed:12:pause=1");
-    await_shared(test, 20 * SECOND_US);
-    await_mark(test, 20 * SECOND_US);
+    await_shared(test, 60 * SECOND_US);
+    await_mark(test, 60 * SECOND_US);
     kill(test->members[1].pid, SIGSTOP); /* as it is about to send offsets */
     test->members[1].owned = 0;
-    await_owned(test, (int[MEMBERS_MAX]){MEMBER_KEYS, 0, 0, 0}, 20 * SECOND_US);
+    await_owned(test, (int[MEMBERS_MAX]){MEMBER_KEYS, 0, 0, 0}, 60 * SECOND_US);
     fenced = test->members[1].fenced;
     kill(test->members[1].pid, SIGCONT);
-    await_shared(test, 20 * SECOND_US);
-    await_commits(test, 1, 5, 20 * SECOND_US);
+    await_shared(test, 60 * SECOND_US);
+    await_commits(test, 1, 5, 60 * SECOND_US);
     assert_int_equal(test->members[1].fenced, fenced + 1);
     end_member(test, 0);
     end_member(test, 1);
@@ -424,27 +424,27 @@ static void a_restore_waits_for_what_a_zombie_hides(void **state)
     char other[sizeof test->mark + 8];
 
     start(test, 0, "a", "write", LONG_TRANSACTION, "kafka.flushed:12:pause=1");
-    await_mark(test, 20 * SECOND_US);
+    await_mark(test, 60 * SECOND_US);
     kill(test->members[0].pid, SIGSTOP);
     stopped_us = mono_us();
     test->members[0].owned = 0;
     start(test, 1, "b", "write", SHORT_TRANSACTION, NULL);
-    await_owned(test, (int[MEMBERS_MAX]){0, MEMBER_KEYS, 0, 0}, 20 * SECOND_US);
-    await_commits(test, 1, 10, 20 * SECOND_US);
+    await_owned(test, (int[MEMBERS_MAX]){0, MEMBER_KEYS, 0, 0}, 60 * SECOND_US);
+    await_commits(test, 1, 10, 60 * SECOND_US);
     snprintf(other, sizeof other, "%s.met", test->mark);
     rename(test->mark, other); /* the next point to be met is another */
     end_member(test, 1);
     start(test, 2, "c", "write", SHORT_TRANSACTION, "kafka.share-hidden:1:pause=0");
-    await_mark(test, 20 * SECOND_US); /* committed > last stable offset was met */
+    await_mark(test, 60 * SECOND_US); /* committed > last stable offset was met */
     remove(other);
-    await_owned(test, (int[MEMBERS_MAX]){0, 0, MEMBER_KEYS, 0}, 30 * SECOND_US);
+    await_owned(test, (int[MEMBERS_MAX]){0, 0, MEMBER_KEYS, 0}, 60 * SECOND_US);
     took_us = mono_us() - stopped_us;
     print_message("    owned %lld ms after the zombie stopped\n", (long long)(took_us / MS));
     assert_true(took_us > 8 * SECOND_US); /* it waited for the end of the zombie's transaction */
-    await_commits(test, 2, 5, 20 * SECOND_US);
+    await_commits(test, 2, 5, 60 * SECOND_US);
     kill(test->members[0].pid, SIGCONT);
-    await_shared(test, 30 * SECOND_US);
-    await_commits(test, 0, 5, 20 * SECOND_US);
+    await_shared(test, 60 * SECOND_US);
+    await_commits(test, 0, 5, 60 * SECOND_US);
     end_member(test, 0);
     end_member(test, 2);
     assert_exact(test);
@@ -459,11 +459,11 @@ static void after_an_abort_everything_is_restored(void **state)
         int owned_before;
 
         start(test, 0, "a", "write", SHORT_TRANSACTION, points[i]);
-        await_mark(test, 20 * SECOND_US);
+        await_mark(test, 60 * SECOND_US);
         listen_ms(test, 100);
         owned_before = test->members[0].retried;
         assert_int_equal(owned_before, 1);
-        await_commits(test, 0, 10, 20 * SECOND_US);
+        await_commits(test, 0, 10, 60 * SECOND_US);
         assert_int_equal(test->members[0].owned, MEMBER_KEYS);
         end_member(test, 0);
         remove(test->mark);
@@ -484,7 +484,7 @@ static void who_dies_in_a_transaction_leaves_nothing_of_it(void **state)
         remove(test->mark);
     }
     start(test, 0, "a", "write", SHORT_TRANSACTION, NULL);
-    await_commits(test, 0, 5, 20 * SECOND_US);
+    await_commits(test, 0, 5, 60 * SECOND_US);
     end_member(test, 0);
     assert_exact(test);
 }
@@ -495,7 +495,7 @@ static void an_instance_that_is_used_twice_leaves(void **state)
     int64_t until_us;
 
     start(test, 0, "same", "write", LONG_TRANSACTION, NULL);
-    await_commits(test, 0, 5, 20 * SECOND_US);
+    await_commits(test, 0, 5, 60 * SECOND_US);
     start(test, 1, "same", "write", LONG_TRANSACTION, NULL);
     until_us = mono_us() + 30 * SECOND_US;
     while (!test->members[0].twice && !test->members[1].twice && mono_us() < until_us) {
@@ -507,8 +507,8 @@ static void an_instance_that_is_used_twice_leaves(void **state)
 
         test->members[gone].owned = 0;
         assert_int_equal(await_end(&test->members[gone]), 3);
-        await_shared(test, 20 * SECOND_US);
-        await_commits(test, 1 - gone, 5, 20 * SECOND_US);
+        await_shared(test, 60 * SECOND_US);
+        await_commits(test, 1 - gone, 5, 60 * SECOND_US);
         end_member(test, 1 - gone);
     }
     assert_exact(test);
