@@ -126,11 +126,22 @@ static bool read_setting(struct arming *arming, const char *setting)
     return read_action(arming, *end == ':' ? end + 1 : "kill");
 }
 
+/* A forked process is one of its own: it reads its own setting, and counts for itself. */
+static void disarm(void)
+{
+    static const pthread_once_t again = PTHREAD_ONCE_INIT;
+
+    armed = (struct arming){.action = ACTION_NONE};
+    atomic_store(&passes, 0);
+    arm_once = again;
+}
+
 static void arm(void)
 {
     const char *setting = getenv("EARSHOT_KILL_POINT");   /* NOLINT(concurrency-mt-unsafe) */
     const char *mark = getenv("EARSHOT_KILL_POINT_MARK"); /* NOLINT(concurrency-mt-unsafe) */
 
+    pthread_atfork(NULL, NULL, disarm);
     if (setting == NULL || *setting == '\0') {
         return;
     }

@@ -57,6 +57,7 @@
 #define TESTPOINTS_OF_PROCESS(POINT)                                                               \
     POINT("process.after-stage", "the stages have judged a batch, nothing is published")           \
     POINT("process.before-commit", "all is published, nothing committed; fails")                   \
+    POINT("process.before-rewind", "a batch failed, its reader is to go back to it; fails")        \
     POINT("process.after-commit", "insights and position are committed")
 
 /* sinks */

@@ -174,6 +174,21 @@ static int carry(struct runner *runner, struct ear_error *err)
     return result != 0 ? -1 : commit(runner, err);
 }
 
+/* Back to where the group stands. Who cannot go back now does so before reading on: what the failed
+ * batch held would be skipped, and the next commit would move the group past it. */
+static int go_back(struct runner *runner, struct ear_error *err)
+{
+    runner->astray = true;
+    if (TESTPOINT_FAILS("process.before-rewind")) {
+        return ear_fail(err, EAR_RETRY, "the log cannot be read: %s", strerrordesc_np(errno));
+    }
+    if (stream_rewind(runner->reader, err) != 0) {
+        return -1;
+    }
+    runner->astray = false;
+    return 0;
+}
+
 /* After a failure: nothing of the batch counts, it will come again. */
 static void take_back(struct runner *runner, struct ear_error *err)
 {
@@ -194,7 +209,7 @@ static void take_back(struct runner *runner, struct ear_error *err)
     if (err->kind == EAR_FENCED) {
         err->kind = EAR_RETRY; /* the group was moved by somebody else: read on from there */
     }
-    if (stream_rewind(runner->reader, &more) != 0) {
+    if (go_back(runner, &more) != 0) {
         *err = more;
     }
     ear_error_context(err, "processor '%s'", runner->config.processor->name);
@@ -206,6 +221,11 @@ int runner_turn(struct runner *runner, bool *idle, struct ear_error *err)
 
     *idle = false;
     runner->failed_in_stage = false;
+    if (runner->astray && go_back(runner, err) != 0) {
+        runner->failures++;
+        ear_error_context(err, "processor '%s'", runner->config.processor->name);
+        goto done;
+    }
     if (gather(runner, err) != 0) {
         if (err->kind == EAR_FENCED) { /* partitions changed hands: what was read is void */
             ear_error_clear(err);

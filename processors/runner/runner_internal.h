@@ -60,6 +60,7 @@ struct runner {
     int64_t now_us;       /* of this turn */
     int tries;            /* how often this batch failed in a stage */
     int failures;         /* turns that failed, in a row */
+    bool astray;          /* the reader could not go back to where its group stands */
     bool failed_in_stage; /* the last failure was a stage's, not the log's */
     const char *stage;    /* which */
 };

@@ -306,23 +306,29 @@ static void assert_exactly_once(struct runner_kit *kit, const char *point)
 
 static void a_kill_at_any_point_loses_and_doubles_nothing(void **state)
 {
-    static const char *const points[] = {"process.after-stage", "process.before-commit",
-                                         "process.after-commit"};
+    static const struct {
+        const char *name;
+        size_t actions; /* 1: it only kills */
+    } points[] = {{"process.after-stage", 1},
+                  {"process.before-commit", 3},
+                  {"process.before-rewind", 3},
+                  {"process.after-commit", 1}};
     static const char *const actions[] = {"kill", "enospc", "eio"};
 
     (void)state;
-    for (size_t point = 0; point < 3; point++) {
-        for (size_t action = 0; action < (point == 1 ? 3 : 1); action++) {
+    for (size_t point = 0; point < sizeof points / sizeof points[0]; point++) {
+        for (size_t action = 0; action < points[point].actions; action++) {
             bool reached = true;
 
             for (int pass = 1; reached && pass < 60; pass += pass < 4 ? 1 : 5) {
                 struct runner_kit kit;
                 char name[64];
 
-                snprintf(name, sizeof name, "%s:%d:%s", points[point], pass, actions[action]);
+                snprintf(name, sizeof name, "%s:%d:%s", points[point].name, pass, actions[action]);
                 runner_kit_make(&kit, KILLED_BATCH);
                 put_versions(&kit);
                 reached = drain_killed(&kit, name) || (action > 0 && pass < 4);
+                assert_true(reached || pass > 1); /* else nothing was tried */
                 assert_exactly_once(&kit, name);
                 runner_kit_remove(&kit);
             }
