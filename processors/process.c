@@ -32,10 +32,10 @@
 
 enum {
     TICK_MS = 50,
-    WAIT_MS = 200,        /* of a worker for its first message */
-    WAIT_CHAINED_MS = 20, /* the same with --until-end, where one chain waits for another */
-    FAILURES_MAX = 12,    /* in a row with --until-end, before it is given up */
-    DRAIN_S = 9,
+    WAIT_MS = 200,                /* of a worker for its first message */
+    WAIT_CHAINED_MS = 20,         /* the same with --until-end, where one chain waits for another */
+    FAILURES_MAX = 12,            /* in a row with --until-end, before it is given up */
+    DRAIN_S = COMMAND_STOP_S - 1, /* before the signal ends the process without a word */
 };
 
 static const int64_t maintain_every_us = CLOCK_SECOND_US;
