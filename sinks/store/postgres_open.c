@@ -114,6 +114,15 @@ static PostgresPollingStatusType wait_connected(PGconn *connection)
     return state;
 }
 
+/* TLS that will not come about before a person acts. Not so where the server went away meanwhile,
+ * or refused with an SQLSTATE. */
+static bool is_tls_wrong(const char *said, const char *sqlstate)
+{
+    return strstr(said, "certificate") != NULL ||
+           (strstr(said, "SSL") != NULL && sqlstate[0] == '\0' &&
+            strstr(said, "SSL SYSCALL") == NULL && strstr(said, "closed unexpectedly") == NULL);
+}
+
 static int tell_refused(struct postgres_store *store, struct ear_error *err)
 {
     const char *said = PQerrorMessage(store->connection);
@@ -125,11 +134,11 @@ static int tell_refused(struct postgres_store *store, struct ear_error *err)
                         "beside the store's url",
                         store->label);
     }
-    if (strstr(said, "certificate") != NULL || strstr(said, "SSL") != NULL) {
+    if (is_tls_wrong(said, postgres_sqlstate(state, said))) {
         return ear_fail(err, EAR_CONFIG, "%s: %.*s; mind sslmode and sslrootcert in the URL",
                         store->label, (int)strcspn(said, "\n"), said);
     }
-    return postgres_failed(store, postgres_sqlstate(state, said), said, "connecting", err);
+    return postgres_failed(store, state, said, "connecting", err);
 }
 
 /* --- the session --- */
