@@ -193,8 +193,9 @@ static int set_author_key(struct settings *settings, const struct config_node *n
     if (written == NULL || length < 9 || length >= sizeof name ||
         strncmp(written, "${file:", 7) != 0 || strchr(written, '}') != written + length - 1) {
         config_report(settings->config, CONFIG_ERROR, node,
-                      "takes a file of 32 bytes; write \"${file:author_key}\" (head -c 32 "
-                      "/dev/urandom makes one)");
+                      "takes a file of 32 bytes that only you can read; write "
+                      "\"${file:author_key}\" "
+                      "(umask 077; head -c 32 /dev/urandom >author_key)");
         return set_path(settings, &settings->author_key_path, settings->data_dir, "author.key",
                         err);
     }
@@ -282,6 +283,21 @@ static void check_retention(struct settings *settings, const struct root_keys *k
     }
 }
 
+/* One key for all machines: else each makes its own, and one person counts once for each of them.
+ */
+static void check_shared_key(struct settings *settings, const struct config_node *root)
+{
+    if (settings_on_kafka(settings) && config_errors(settings->config) == 0 &&
+        config_is_absent(config_get(config_get(root, "authors"), "key"))) {
+        config_report(settings->config, CONFIG_WARNING,
+                      config_get(config_get(root, "stream"), "url"),
+                      "with Kafka several machines may collect, and without authors.key each "
+                      "counts a person anew; write authors: {key: \"${file:author_key}\"}, the "
+                      "same 32 bytes everywhere: "
+                      "(umask 077; head -c 32 /dev/urandom >author_key)");
+    }
+}
+
 /* Everything behind the first table. */
 static int read_all(struct settings *settings, struct root_keys *keys, struct settings_files *files,
                     struct ear_error *err)
@@ -302,6 +318,7 @@ static int read_all(struct settings *settings, struct root_keys *keys, struct se
         settings_read_processors(settings, keys->processors, err) != 0) {
         return -1;
     }
+    check_shared_key(settings, root);
     settings_make_topics(settings, keys);
     return 0;
 }

@@ -298,6 +298,24 @@ static void short_retention_of_insights_is_warned_about(void **state)
     settings_free(settings);
 }
 
+static void kafka_without_a_shared_author_key_is_warned_about(void **state)
+{
+    struct settings *settings = load_text("earshot: 1\nstream: {url: \"kafka://k-1:9092/acme\"}\n");
+    char line[1400];
+
+    (void)state;
+    first_line(line, settings);
+    assert_non_null(strstr(line, "earshot.yaml:2:16 stream.url: warning: "));
+    assert_non_null(strstr(line, "authors: {key: \"${file:author_key}\"}"));
+    assert_int_equal(config_errors(settings->config), 0);
+    settings_free(settings);
+    put("author_key", "0123456789abcdef0123456789abcdef");
+    settings = load_text("earshot: 1\nstream: {url: \"kafka://k-1:9092/acme\"}\n"
+                         "authors: {key: \"${file:author_key}\"}\n");
+    assert_int_equal(config_finding_count(settings->config), 0);
+    settings_free(settings);
+}
+
 static void the_data_folder_can_be_handed_on(void **state)
 {
     struct ear_error err = {EAR_NONE, ""};
@@ -364,6 +382,7 @@ int main(void)
         TEST(a_missing_file_says_so),
         TEST(secrets_in_clear_text_are_warned_about),
         TEST(short_retention_of_insights_is_warned_about),
+        TEST(kafka_without_a_shared_author_key_is_warned_about),
         TEST(the_data_folder_can_be_handed_on),
         TEST(a_configuration_is_found_in_this_order),
         TEST(reading_a_log_that_is_not_there_makes_nothing),
