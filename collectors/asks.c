@@ -134,7 +134,9 @@ int asks_look(struct asks *asks, struct ear_error *err)
         return 0;
     }
     asks->looked_mono_us = mono_us;
-    if (stream_read(asks->reader, &asks->batch, BATCH_MESSAGES, BATCH_BYTES, 0, err) != 0) {
+    /* 0 would wait for the end of another's transaction, and the share would stand meanwhile. */
+    if (stream_read(asks->reader, &asks->batch, BATCH_MESSAGES, BATCH_BYTES, asks->known ? 1 : 0,
+                    err) != 0) {
         return -1;
     }
     for (size_t i = 0; i < asks->batch.count; i++) {

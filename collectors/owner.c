@@ -163,7 +163,7 @@ int owner_serve(struct collector *collector, int timeout_ms, struct ear_error *e
             return -1;
         }
         go_without(collector, err);
-        return 0;
+        return changed ? look_again(collector, err) : 0;
     }
     if (collector->share_away) {
         log_info("sources are shared out again");

@@ -373,6 +373,7 @@ static enum kafka_verdict fill(struct kafka_transaction *transaction, struct ear
     enum kafka_verdict verdict;
 
     producer->begun_us = clock_mono_us();
+    producer->twice = false;
     producer->delivered = 0;
     producer->failed = 0;
     verdict = kafka_insist(transaction->kafka, &begin, err);
@@ -411,8 +412,7 @@ static int run(struct kafka_transaction *transaction, struct ear_error *err)
         TESTPOINT("kafka.committed");
     }
     if (verdict == KAFKA_SPOILT && give_up(kafka) != 0) {
-        verdict = KAFKA_LOST;
-        committing = false; /* asked to be aborted: whoever comes next sees to it */
+        verdict = KAFKA_LOST; /* if the commit had been asked for, it may have arrived */
         kafka_note_broken(kafka, err);
     }
     if (verdict == KAFKA_LOST && committing) {
@@ -433,6 +433,8 @@ static int settle(struct kafka_transaction *transaction, int result, struct ear_
 
             kafka_share_void(transaction->share, twice);
             err->kind = twice ? EAR_FENCED : err->kind; /* stream_share_turn says more */
+        } else if (transaction->reader == NULL && transaction->kafka->producer.twice) {
+            err->kind = EAR_FENCED; /* tied to nothing: whoever publishes may let go of it */
         }
         return -1;
     }

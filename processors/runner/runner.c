@@ -143,6 +143,45 @@ static int carry_one_by_one(struct runner *runner, struct ear_error *err)
     return 0;
 }
 
+static int64_t sum_of_positions(const struct runner *runner)
+{
+    const char *topic = runner->config.processor->from;
+    const int partitions = stream_partitions(runner->config.stream, topic);
+    int64_t sum = 0;
+
+    for (int partition = 0; partition < partitions; partition++) {
+        sum += stream_position(runner->reader, topic, partition);
+    }
+    return sum;
+}
+
+/*
+ * Nothing came, but the reader may stand further than its group: Kafka counts the markers of
+ * transactions as messages. A group that stayed before them would show a lag for ever, and stand
+ * below what is kept once the partition has aged.
+ */
+static int pass_markers(struct runner *runner, struct ear_error *err)
+{
+    const int64_t sum = sum_of_positions(runner);
+    struct stream_transaction *transaction = NULL;
+
+    if (sum == runner->moved) {
+        return 0;
+    }
+    if (stream_begin(&transaction, runner->config.stream, err) != 0) {
+        return -1;
+    }
+    if (stream_move(transaction, runner->reader, err) != 0) {
+        stream_abort(transaction);
+        return -1;
+    }
+    if (stream_commit(transaction, err) != 0) {
+        return -1;
+    }
+    runner->moved = sum;
+    return 0;
+}
+
 static int commit(struct runner *runner, struct ear_error *err)
 {
     struct stream_transaction *transaction = runner->transaction;
@@ -159,6 +198,7 @@ static int commit(struct runner *runner, struct ear_error *err)
         return -1;
     }
     TESTPOINT("process.after-commit");
+    runner->moved = sum_of_positions(runner);
     return 0;
 }
 
@@ -237,6 +277,10 @@ int runner_turn(struct runner *runner, bool *idle, struct ear_error *err)
     }
     runner->now_us = clock_now_us(runner->config.clock);
     if (runner->item_count == 0) {
+        if (pass_markers(runner, err) != 0) {
+            take_back(runner, err);
+            goto done;
+        }
         *idle = true;
         result = 0;
         goto done;

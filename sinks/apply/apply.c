@@ -465,6 +465,43 @@ static int attempt(struct apply *apply, const struct stream_message messages[], 
     return result;
 }
 
+int apply_pass(struct apply *apply, const struct apply_place places[], size_t count,
+               struct ear_error *err)
+{
+    bool any = false;
+    int result = 0;
+
+    settle_positions(apply, false);
+    for (size_t i = 0; i < count; i++) {
+        struct position *position = find_position(apply, places[i].topic, places[i].partition);
+
+        if (position != NULL && position->next >= 0 && places[i].next > position->next) {
+            position->seen = places[i].next - 1;
+            any = true;
+        }
+    }
+    if (!any) {
+        return 0;
+    }
+    if (store_begin(apply->store, err) != 0) {
+        settle_positions(apply, false);
+        return -1;
+    }
+    qsort(apply->positions, apply->position_count, sizeof apply->positions[0], compare_positions);
+    for (size_t i = 0; i < apply->position_count && result == 0; i++) {
+        if (apply->positions[i].seen >= 0) {
+            result = move_position(apply->store, &apply->positions[i], err);
+        }
+    }
+    if (result != 0 || store_commit(apply->store, err) != 0) {
+        store_rollback(apply->store);
+        settle_positions(apply, false);
+        return -1;
+    }
+    settle_positions(apply, true);
+    return 0;
+}
+
 void apply_set_now(struct apply *apply, int64_t now_us)
 {
     apply->now_us = now_us;

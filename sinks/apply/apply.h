@@ -69,6 +69,22 @@ EAR_MUST_CHECK
 int apply_batch(struct apply *apply, const struct stream_message messages[], size_t count,
                 int64_t now_us, struct apply_stats *stats, struct ear_error *err);
 
+/* Where a reader stands on a partition that has nothing more for it. */
+struct apply_place {
+    const char *topic;
+    int partition;
+    int64_t next;
+};
+
+/*
+ * Moves positions past what is no message (Kafka's markers of transactions), under guard, in a
+ * transaction of its own; what stands there already, or was never applied, is left alone. Else a
+ * position would lie below what the log keeps once a quiet partition has aged. -1 as apply_batch.
+ */
+EAR_MUST_CHECK
+int apply_pass(struct apply *apply, const struct apply_place places[], size_t count,
+               struct ear_error *err);
+
 /* The offset of the next message wanted of a partition, read from the store now: another sink may
  * have moved it. -1: none was applied yet. */
 EAR_MUST_CHECK

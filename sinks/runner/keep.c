@@ -104,7 +104,11 @@ static int keep_outbox(struct runner *runner, bool all, int64_t mono_us, struct 
     do {
         before = left;
         if (outbox_relay(&left, &outbox, clock_now_us(runner->config.clock), feeds, err) != 0) {
-            return -1;
+            if (err->kind != EAR_FENCED) {
+                return -1;
+            }
+            ear_error_clear(err); /* another sink has taken the outbox over meanwhile */
+            return 0;
         }
         slices++;
     } while (left > 0 && left != before && (all || slices < OUTBOX_SLICES));

@@ -430,7 +430,7 @@ static void an_instance_that_is_used_twice_is_named(void **state)
     must(stream_begin(&transaction, f->stream, &err), &err);
     must(stream_publish(transaction, "log", "a", 1, "3", 1, NOW_US, &err), &err);
     assert_int_equal(stream_commit(transaction, &err), -1);
-    assert_int_equal(err.kind, EAR_FATAL);
+    assert_int_equal(err.kind, EAR_FENCED);
     assert_non_null(strstr(err.message, "test.same-0"));
     assert_non_null(strstr(err.message, "stream.instance"));
     assert_int_equal(count_messages(other, "log"), 2);
