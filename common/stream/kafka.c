@@ -250,13 +250,58 @@ static bool scram_is_broken(const struct kafka *kafka)
     return false;
 }
 
+/*
+ * What to change, by what librdkafka said last. A listener that speaks another protocol is not told
+ * from one that is broken: each sentence says what it would mean.
+ */
+static const struct {
+    const char *said, *cure;
+} cures[] = {
+    {"SSL handshake failed",
+     "if this listener speaks no TLS, write PLAINTEXT or SASL_PLAINTEXT as "
+     "stream.security.protocol; if its certificate is of an authority of your own, give its file "
+     "as stream.security.ca"},
+    {"incorrect security.protocol",
+     "if this listener speaks TLS or SASL, write stream.security, such as {protocol: SASL_SSL, "
+     "mechanism: PLAIN, …}"},
+    {"mechanism",
+     "mind stream.security.mechanism; a listener that names none wants no user: write PLAINTEXT "
+     "or SSL as stream.security.protocol"},
+    {"uthentication", "mind user and password in stream.security"},
+    {"resolve", "correct the host in stream.url"},
+    {"", "start a broker there, or correct stream.url"},
+};
+
+static const char *cure_of(struct kafka *kafka)
+{
+    size_t i = 0;
+
+    pthread_mutex_lock(&kafka->trouble_lock);
+    while (strstr(kafka->trouble, cures[i].said) == NULL) {
+        i++;
+    }
+    pthread_mutex_unlock(&kafka->trouble_lock);
+    return cures[i].cure;
+}
+
+static int fail_unreached(struct kafka *kafka, struct ear_error *err)
+{
+    char trouble[sizeof kafka->trouble];
+
+    pthread_mutex_lock(&kafka->trouble_lock);
+    snprintf(trouble, sizeof trouble, "%s", kafka->trouble);
+    pthread_mutex_unlock(&kafka->trouble_lock);
+    return ear_fail(err, EAR_RETRY, "Kafka at %.200s does not answer%s%.200s; %s", kafka->brokers,
+                    trouble[0] == '\0' ? "" : ": ", trouble, cure_of(kafka));
+}
+
 static int fail_sign_in(struct kafka *kafka, struct ear_error *err)
 {
     struct ear_error why = {EAR_NONE, ""};
 
     kafka_fail(kafka, RD_KAFKA_RESP_ERR__TRANSPORT, "sign in", &why);
     if (!scram_is_broken(kafka)) {
-        return ear_fail(err, EAR_CONFIG, "%s", why.message);
+        return ear_fail(err, EAR_CONFIG, "%.300s; %s", why.message, cure_of(kafka));
     }
     return ear_fail(err, EAR_CONFIG,
                     "%.300s; librdkafka %s cannot use SCRAM with Kafka 4 even if the password is "
@@ -282,8 +327,7 @@ static int reach(struct kafka *kafka, struct ear_error *err)
             return fail_sign_in(kafka, err);
         }
         if (clock_mono_us() > until_us) {
-            kafka_fail(kafka, RD_KAFKA_RESP_ERR__TRANSPORT, "no broker answers", err);
-            return -1;
+            return fail_unreached(kafka, err);
         }
     }
 }

@@ -205,9 +205,15 @@ static int check_made(struct kafka *kafka, rd_kafka_event_t *event, struct ear_e
         const char *why = rd_kafka_topic_result_error_string(topics[i]);
 
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
-            return ear_fail(err, kafka_kind_of(code), "Kafka at %s: make topic %s: %s",
+            return ear_fail(err, kafka_kind_of(code), "Kafka at %s: make topic %s: %.250s%s",
                             kafka->brokers, rd_kafka_topic_result_name(topics[i]),
-                            why == NULL ? rd_kafka_err2str(code) : why);
+                            why == NULL ? rd_kafka_err2str(code) : why,
+                            code == RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR
+                                ? "; start more brokers, or lower stream.topics.replication"
+                            : code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+                                    code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED
+                                ? "; allow this user to make it (kafka-acls), or make it yourself"
+                                : "");
         }
     }
     return 0;

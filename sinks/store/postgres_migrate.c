@@ -175,6 +175,35 @@ static int make_views(struct postgres_store *store, const char *text, struct ear
 
 /* --- the steps --- */
 
+/* Only an owner of the database can cure it: what to tell them, in full. */
+static int need_create(struct postgres_store *store, struct ear_error *err)
+{
+    int64_t may = 0;
+    char *database = NULL;
+    char *user = NULL;
+
+    if (postgres_ask(&may, store,
+                     "SELECT has_database_privilege(current_database(), 'CREATE')::int", bringing,
+                     err) != 0) {
+        return -1;
+    }
+    if (may == 1) {
+        return 0;
+    }
+    database = PQescapeIdentifier(store->connection, PQdb(store->connection),
+                                  strlen(PQdb(store->connection)));
+    user = PQescapeIdentifier(store->connection, PQuser(store->connection),
+                              strlen(PQuser(store->connection)));
+    ear_fail(err, EAR_CONFIG,
+             "%s: this user may not make the schema %s; let the database's owner run: "
+             "GRANT CREATE ON DATABASE %s TO %s",
+             store->label, store->schema, database == NULL ? "…" : database,
+             user == NULL ? "…" : user);
+    PQfreemem(database);
+    PQfreemem(user);
+    return -1;
+}
+
 static int make_schema(struct postgres_store *store, struct ear_error *err)
 {
     char sql[SQL_SIZE];
@@ -193,6 +222,9 @@ static int make_schema(struct postgres_store *store, struct ear_error *err)
     PQfreemem(literal);
     if (postgres_ask(&there, store, sql, bringing, err) != 0 || there > 0) {
         return there > 0 ? 0 : -1;
+    }
+    if (need_create(store, err) != 0) {
+        return -1;
     }
     snprintf(sql, sizeof sql, "CREATE SCHEMA %s", store->schema);
     return postgres_execute(NULL, store, sql, bringing, err);

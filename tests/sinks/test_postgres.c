@@ -165,6 +165,20 @@ static void who_may_not_come_in_is_told_how_without_the_secret(void **state)
     assert_refused(&config, EAR_CONFIG, "no URL that libpq reads");
 }
 
+static void who_may_not_make_the_schema_is_told_the_grant(void **state)
+{
+    char url[320];
+    const char *host = strchr(database_url(), '@');
+    struct store_config config = {.url = url, .schema = "not_yet"};
+
+    (void)state;
+    database_do("CREATE ROLE \"may not\" LOGIN PASSWORD 'hunter2'");
+    snprintf(url, sizeof url, "postgresql://may%%20not:hunter2%s", host);
+    assert_refused(&config, EAR_CONFIG, "GRANT CREATE ON DATABASE \"");
+    assert_refused(&config, EAR_CONFIG, " TO \"may not\"");
+    database_do("DROP ROLE \"may not\"");
+}
+
 static void *open_and_close(void *user)
 {
     store_close(open_store(user, false));
@@ -528,6 +542,7 @@ int main(void)
         TEST(a_newer_store_is_refused_by_name),
         TEST(tables_of_another_program_are_left_alone),
         TEST(who_may_not_come_in_is_told_how_without_the_secret),
+        TEST(who_may_not_make_the_schema_is_told_the_grant),
         TEST(sinks_that_start_at_once_make_one_store),
         TEST(a_backup_is_pg_dumps_work),
         TEST(a_row_that_is_refused_later_takes_the_whole_transaction_with_it),

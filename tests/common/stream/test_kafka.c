@@ -449,6 +449,7 @@ static void a_broker_that_does_not_answer_is_named(void **state)
     assert_int_equal(err.kind, EAR_RETRY);
     assert_non_null(strstr(err.message, "127.0.0.1:1"));
     assert_non_null(strstr(err.message, "refused"));
+    assert_non_null(strstr(err.message, "stream.url"));
     assert_in_range(mono_us() - began_us, 0, 20LL * SECOND_US);
 }
 
@@ -465,6 +466,38 @@ static void a_log_that_is_not_there_is_not_made_by_looking(void **state)
     for (int i = 0; i < 2; i++) {
         assert_int_equal(stream_open(&stream, &f->config, &err), -1);
         assert_int_equal(err.kind, EAR_RETRY);
+    }
+}
+
+static void what_a_broker_refuses_comes_with_its_cure(void **state)
+{
+    static const struct {
+        int replication;
+        struct stream_security security;
+        const char *cure;
+    } cases[] = {
+        {99, {0}, "stream.topics.replication"},
+        {1, {.protocol = "SSL"}, "stream.security.protocol"},
+        {1,
+         {.protocol = "SASL_PLAINTEXT", .mechanism = "PLAIN", .user = "jo", .password = "hunter2"},
+         "stream.security"},
+    };
+    struct fixture *f = *state;
+    char url[160];
+
+    snprintf(url, sizeof url, "%s-refused", f->url);
+    f->config.url = url;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct stream *stream = NULL;
+        struct ear_error err = {0};
+
+        f->config.replication = cases[i].replication;
+        f->config.security = cases[i].security;
+        assert_int_equal(stream_open(&stream, &f->config, &err), -1);
+        if (strstr(err.message, cases[i].cure) == NULL) {
+            fail_msg("'%s' does not say '%s'", err.message, cases[i].cure);
+        }
+        assert_null(strstr(err.message, "hunter2"));
     }
 }
 
@@ -683,6 +716,7 @@ int main(int argc, char *argv[])
         TEST(an_instance_that_is_used_twice_is_named),
         cmocka_unit_test(a_broker_that_does_not_answer_is_named),
         TEST(a_log_that_is_not_there_is_not_made_by_looking),
+        TEST(what_a_broker_refuses_comes_with_its_cure),
         cmocka_unit_test(settings_of_librdkafka_are_checked_by_name),
         TEST(messages_carry_the_headers_of_cloudevents),
         TEST(policies_are_brought_up_to_date_and_others_are_kept),
