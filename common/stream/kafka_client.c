@@ -16,6 +16,8 @@
 
 enum {
     NAP_US = 50 * 1000,
+    LOOK_BACK_MS = 200,
+    QUIET_US = 12 * 1000 * 1000, /* nobody missed a broker for longer than a request may take */
     ASK_MS = 2000, /* a leader that is gone does not answer: ask again, it may be another one */
 };
 
@@ -246,12 +248,44 @@ static void note_trouble(struct kafka *kafka, const char *text)
     pthread_mutex_unlock(&kafka->trouble_lock);
 }
 
-static enum log_level level_of(int level)
+/* What passes by itself, and is tried again by who said it, worries nobody. */
+static enum log_level level_of(int level, const char *said)
 {
-    return level <= 2   ? LOG_LEVEL_ERROR
-           : level <= 4 ? LOG_LEVEL_WARN
-           : level <= 6 ? LOG_LEVEL_INFO
-                        : LOG_LEVEL_DEBUG;
+    return strstr(said, "retrying") != NULL && level > 2 ? LOG_LEVEL_INFO
+           : level <= 2                                  ? LOG_LEVEL_ERROR
+           : level <= 4                                  ? LOG_LEVEL_WARN
+           : level <= 6                                  ? LOG_LEVEL_INFO
+                                                         : LOG_LEVEL_DEBUG;
+}
+
+/* Every client of every process says of every broker, again and again, that it does not answer. */
+static bool says_away(int level, const char *facility)
+{
+    return level <= 4 && (strcmp(facility, "REQTMOUT") == 0 || strcmp(facility, "FAIL") == 0);
+}
+
+static void log_away(struct kafka *kafka, const char *said)
+{
+    bool first = atomic_exchange(&kafka->lost_us, clock_mono_us()) == 0;
+
+    log_event(first ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, NULL, "Kafka: %s%s", said,
+              first ? "; it is tried again until it answers" : "");
+}
+
+void kafka_look_back(struct kafka *kafka)
+{
+    int64_t lost_us = atomic_load(&kafka->lost_us);
+    const rd_kafka_metadata_t *metadata;
+
+    if (lost_us == 0 || clock_mono_us() - lost_us < QUIET_US ||
+        rd_kafka_metadata(kafka->client, 0, NULL, &metadata, LOOK_BACK_MS) !=
+            RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return;
+    }
+    rd_kafka_metadata_destroy(metadata);
+    if (atomic_compare_exchange_strong(&kafka->lost_us, &lost_us, 0)) {
+        log_info("Kafka at %s answers again", kafka->brokers);
+    }
 }
 
 /*
@@ -275,8 +309,13 @@ static void hear_log(const rd_kafka_t *client, int level, const char *facility, 
     if (level <= 4) {
         note_trouble(kafka, said);
     }
-    if (atomic_load(&kafka->opened)) {
-        log_event(level_of(level), NULL, "Kafka: %s", said);
+    if (!atomic_load(&kafka->opened)) {
+        return;
+    }
+    if (says_away(level, facility)) {
+        log_away(kafka, said);
+    } else {
+        log_event(level_of(level, said), NULL, "Kafka: %s", said);
     }
 }
 

@@ -101,6 +101,8 @@ struct kafka {
     pthread_mutex_t trouble_lock;
     char trouble[256];           /* what a client logged last, for messages; under trouble_lock */
     atomic_bool opened;          /* from here on what clients say is logged */
+    _Atomic int64_t lost_us;     /* mono, when a client last said that a broker is away; 0: all
+                                    answer. While it is not 0 only the first such line is logged */
     atomic_bool refused;         /* a sign-in was refused */
     atomic_uint turn;            /* partition of the next message without a key */
     struct kafka_tables *tables; /* kafka_table.c's; NULL until the first lookup */
@@ -130,6 +132,10 @@ int kafka_check_partition(const struct kafka_topic *topic, int partition, struct
 char *kafka_full_group(const struct kafka *kafka, const char *group, struct ear_error *err);
 
 /* --- kafka_client.c: making clients, errors, logs --- */
+
+/* Says once that the brokers answer again, when they have for a while; called about once a second.
+ */
+void kafka_look_back(struct kafka *kafka);
 
 enum kafka_kind {
     KAFKA_CLIENT,   /* a consumer without a group, for questions */

@@ -176,6 +176,7 @@ int kafka_maintain(struct stream *stream, int64_t now_us, bool *more, struct ear
     struct kafka_tables *tables;
 
     *more = false;
+    kafka_look_back(kafka);
     if (kafka->read_only) {
         return 0;
     }

@@ -388,5 +388,11 @@ int postgres_migrate(struct postgres_store *store, struct ear_error *err)
     if (store->read_only) {
         return 0;
     }
-    return take_steps(version, store, err) != 0 ? -1 : need_reader(store, err);
+    if (take_steps(version, store, err) != 0 || need_reader(store, err) != 0) {
+        return -1;
+    }
+    if (version == SCHEMA_VERSION) {
+        store->warning[0] = '\0'; /* said when the tables were made: not at every start of all */
+    }
+    return 0;
 }

@@ -170,8 +170,18 @@ def another_sink_is_the_holder_within_ten_seconds():
             sinks.stop()
 
 
+def the_missing_readers_role_is_said_when_the_tables_are_made():
+    """Who may not make roles reads the SQL for one who may, once, not at every start."""
+    with postgres.Postgres() as base, harness.place() as place:
+        url = base.create("earshot").replace(f"//{base.user}", "//small")
+        base.sql('CREATE ROLE small LOGIN; GRANT CREATE ON DATABASE earshot TO small')
+        place.configure(f'earshot: 1\nsinks: [{{store: {{url: "{url}"}}}}]\n')
+        said = [place.run("run", "--once").stderr.count("CREATE ROLE earshot_reader") for _ in range(2)]
+        expect(said == [1, 0], f"{said}")
+
+
 if __name__ == "__main__":
     try:
-        sys.exit(harness.main(another_sink_is_the_holder_within_ten_seconds, killed_sinks_leave_the_store_as_one_would))
+        sys.exit(harness.main(the_missing_readers_role_is_said_when_the_tables_are_made, another_sink_is_the_holder_within_ten_seconds, killed_sinks_leave_the_store_as_one_would))
     except keep.Missing as absent:
         harness.skip(absent)
