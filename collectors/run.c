@@ -167,11 +167,13 @@ static int run_role(const struct session *session, struct ear_error *err)
     const struct collector_config config = config_of(session, false);
     struct collector *collector = NULL;
     struct health *health = NULL;
+    char listen[256];
     int result = -1;
 
     if (collector_new(&collector, &config, err) != 0 ||
-        health_open(&health, session->settings->metrics_listen, session->metrics, is_ready, NULL,
-                    err) != 0) {
+        health_open(&health,
+                    settings_role_listen(session->settings, &session->role, listen, sizeof listen),
+                    session->metrics, is_ready, NULL, err) != 0) {
         goto done;
     }
     log_info("collecting from %zu sources", session->sources.count);

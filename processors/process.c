@@ -292,6 +292,8 @@ static int start_workers(struct process *process, struct ear_error *err)
 
 static int open_process(struct process *process, struct ear_error *err)
 {
+    char listen[256];
+
     if (metrics_new(&process->metrics, err) != 0 || open_chains(process, err) != 0 ||
         settings_role_open(&process->role, process->settings, "process", err) != 0 ||
         settings_open_role_stream(&process->stream, process->settings, &process->role,
@@ -299,8 +301,10 @@ static int open_process(struct process *process, struct ear_error *err)
         open_runners(process, err) != 0) {
         return -1;
     }
-    return health_open(&process->health, process->settings->metrics_listen, process->metrics,
-                       is_ready, process, err);
+    return health_open(
+        &process->health,
+        settings_role_listen(process->settings, &process->role, listen, sizeof listen),
+        process->metrics, is_ready, process, err);
 }
 
 static void close_process(struct process *process)

@@ -44,10 +44,12 @@ struct supervisor {
     struct settings *reread; /* the same after SIGHUP; NULL: none yet */
     struct charge charges[ROLE_COUNT];
     int64_t began_us, compact_at_us;
-    int code; /* what ends it all: an exit code, or -1 */
+    int code;                /* what ends it all: an exit code, or -1 */
+    char metrics_given[256]; /* $EARSHOT_METRICS as it was; empty: not set */
 };
 
-/* Roles serve health and metrics each on a port of its own: the configured one and those above. */
+/* Roles serve health and metrics each on a port of its own: the configured one (or what
+ * $EARSHOT_METRICS says instead) and those above. Ours stays as it was: settings are read again. */
 static void set_metrics_port(const struct supervisor *supervisor, size_t which)
 {
     const char *listen = supervisor->settings->metrics_listen;
@@ -58,6 +60,13 @@ static void set_metrics_port(const struct supervisor *supervisor, size_t which)
     if (port != 0 && which > 0) {
         snprintf(moved, sizeof moved, "%.*s:%lu", (int)(colon - listen), listen, port + which);
         setenv("EARSHOT_METRICS", moved, 1); /* NOLINT(concurrency-mt-unsafe): one thread */
+    }
+}
+
+static void restore_metrics_port(const struct supervisor *supervisor)
+{
+    if (supervisor->metrics_given[0] != '\0') {
+        setenv("EARSHOT_METRICS", supervisor->metrics_given, 1); /* NOLINT(concurrency-mt-unsafe) */
     } else {
         unsetenv("EARSHOT_METRICS"); /* NOLINT(concurrency-mt-unsafe): one thread */
     }
@@ -78,6 +87,7 @@ static void start(struct supervisor *supervisor, size_t which, int64_t now_us)
         charge->pid = 0;
         charge->start_at_us = now_us + backoff_most_us;
     }
+    restore_metrics_port(supervisor);
 }
 
 /* A role ended though nobody asked it to. */
@@ -246,9 +256,11 @@ int supervise(const struct command_call *call, const struct settings *settings,
               const bool wanted[ROLE_COUNT], struct ear_error *err)
 {
     struct supervisor supervisor = {.call = call, .settings = settings, .code = -1};
-
+    const char *given = secure_getenv("EARSHOT_METRICS");
     int result = -1;
 
+    snprintf(supervisor.metrics_given, sizeof supervisor.metrics_given, "%s",
+             given == NULL ? "" : given);
     supervisor.began_us = clock_mono_us();
     supervisor.compact_at_us = supervisor.began_us + CLOCK_DAY_US;
     for (size_t i = 0; i < ROLE_COUNT; i++) {

@@ -5,6 +5,7 @@
 #include "common/lockfile.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -47,6 +48,21 @@ void settings_role_close(struct settings_role *role)
 {
     lockfile_close(role->lock);
     role->lock = NULL;
+}
+
+const char *settings_role_listen(const struct settings *settings, const struct settings_role *role,
+                                 char *out, size_t size)
+{
+    const char *listen = settings->metrics_listen;
+    const char *colon = listen == NULL ? NULL : strrchr(listen, ':');
+    unsigned long port = colon == NULL ? 0 : strtoul(colon + 1, NULL, 10);
+
+    if (port == 0 || role->index == 0) {
+        return listen;
+    }
+    port += (unsigned long)(role->index * SETTINGS_ROLE_KINDS);
+    snprintf(out, size, "%.*s:%lu", (int)(colon - listen), listen, port);
+    return out;
 }
 
 pid_t settings_role_holder(const struct settings *settings, const char *name)

@@ -153,6 +153,17 @@ int settings_role_open(struct settings_role *out, const struct settings *setting
                        struct ear_error *err);
 void settings_role_close(struct settings_role *role);
 
+/* How many roles there are: `earshot run` gives each a port for its metrics beside the others'. */
+enum { SETTINGS_ROLE_KINDS = 3 };
+
+/*
+ * Where this process serves its metrics: metrics_listen for the first of a role,
+ * SETTINGS_ROLE_KINDS ports above that for each further one in the data folder. Port 0 stays (any
+ * free one). Written to out, or NULL: nowhere.
+ */
+const char *settings_role_listen(const struct settings *settings, const struct settings_role *role,
+                                 char *out, size_t size);
+
 /* The pid of a process that is a role here now, or 0. */
 pid_t settings_role_holder(const struct settings *settings, const char *name);
 

@@ -59,12 +59,16 @@ static int open_role(struct role *role, struct ear_error *err)
         .clock = &call->clock,
         .wait_ms = role->options->until_end ? 0 : WAIT_MS,
     };
+    char listen[256];
 
     if (settings_role_open(&role->held, call->settings, "sink", err) != 0 ||
         metrics_new(&role->metrics, err) != 0 ||
         settings_open_role_stream(&role->stream, call->settings, &role->held, role->metrics, err) !=
             0 ||
-        health_open(&role->health, role->options->until_end ? NULL : call->settings->metrics_listen,
+        health_open(&role->health,
+                    role->options->until_end
+                        ? NULL
+                        : settings_role_listen(call->settings, &role->held, listen, sizeof listen),
                     role->metrics, is_ready, role, err) != 0) {
         return -1;
     }

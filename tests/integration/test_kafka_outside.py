@@ -17,7 +17,7 @@ import kafka  # noqa: E402
 import keep  # noqa: E402
 from harness import expect  # noqa: E402
 from test_compose import output  # noqa: E402
-from test_run import note, running, wait  # noqa: E402
+from test_run import answers, note, running, three_free_ports, wait  # noqa: E402
 
 # Without compression bodies can be looked for in the broker's files; 2 s stand for the 12 h of compact_lag.
 LAG_S = 2
@@ -156,19 +156,22 @@ def what_was_deleted_is_in_no_segment():
 
 
 def more_of_a_role_on_one_machine_share_its_work():
-    """Two of each role in one folder; when one of each is killed the others go on alone."""
+    """Two of each role in one folder, each with its metrics; when one of each is killed the others go on alone."""
     def working(cluster, group):
         """How many members of a group have partitions."""
         rows = [line.split() for line in cluster.tool("consumer-groups", "--describe", "--members", "--group", f"outside.{group}").splitlines()]
         return sum(1 for row in rows if row[:1] == [f"outside.{group}"] and int(row[4]) > 0)
 
     with kafka.Kafka() as cluster, harness.place() as place, contextlib.ExitStack() as stack:
-        configure(place, cluster)
+        port = three_free_ports()
+        place.configure(CONFIG.format(bootstrap=cluster.bootstrap, lag=LAG_S) + f'metrics: {{listen: "127.0.0.1:{port}"}}\n')
         notes = [note(i, f"I wish acme had colour {i}") for i in range(40)]
         write(place, *notes[:20])
         firsts = [stack.enter_context(running(place, role)) for role in ("collect", "process", "sink")]
         for role in ("collect", "process"):  # SQLite has one writing process
             stack.enter_context(running(place, role))
+        for number in (0, 1, 2, 3, 4):  # the first of each role, then the second collector and processor
+            wait(lambda: answers(port + number), f"port {port} and {number} to answer")  # pylint: disable=cell-var-from-loop
         wait(lambda: len(texts(place)) == 20, "20 notes to be stored", 120)
         wait(lambda: working(cluster, "process.main") == 2, "two processes to share the posts", 120)
         for process in firsts[:2]:
@@ -203,7 +206,23 @@ def roles_sign_in_over_tls_and_say_when_they_may_not():
         expect(set(texts(place)) == {"file:notes:n1"}, f"the note is not stored: {said}, {place.run('status').stdout}")
 
 
-TESTS = (kcat_reads_plain_json_with_cloudevents_headers, lag_is_what_kafkas_own_tool_says, what_was_deleted_is_in_no_segment,
+def a_broker_that_stands_still_is_said_once_and_so_is_its_return():
+    with kafka.Kafka() as cluster, harness.place() as place:
+        configure(place, cluster)
+        write(place, note(1, "I wish acme had a dark mode"))
+        with running(place, "process"):
+            time.sleep(8)
+            cluster.pause()
+            time.sleep(30)
+            cluster.resume()
+            log = place.folder / "run.log"
+            wait(lambda: "answers again" in log.read_text(), "the broker's return to be said", 60)
+        said = [line for line in log.read_text().splitlines() if line.startswith("{") and json.loads(line)["level"] in ("warn", "error")]
+        expect(1 <= sum("until it answers" in line for line in said) <= 2 and len(said) <= 4, f"{len(said)} lines of trouble: {said}")
+
+
+TESTS = (a_broker_that_stands_still_is_said_once_and_so_is_its_return, kcat_reads_plain_json_with_cloudevents_headers,
+         lag_is_what_kafkas_own_tool_says, what_was_deleted_is_in_no_segment,
          more_of_a_role_on_one_machine_share_its_work, roles_sign_in_over_tls_and_say_when_they_may_not)
 
 
