@@ -143,8 +143,8 @@ static bool finish_standing(struct collector *collector, struct listening *liste
     struct standing *standing = &listening->standing;
     const bool stale = standing->written_us == INT64_MIN || now_us < standing->written_us ||
                        now_us - standing->written_us >= STANDING_FRESH_US;
-    const bool news = collector->config.once || stale || standing->schedule.state != SCHEDULE_OK ||
-                      standing->error != NULL ||
+    const bool news = collector->config.once || listening->found || stale ||
+                      standing->schedule.state != SCHEDULE_OK || standing->error != NULL ||
                       !is_same_text(standing->etag, listening->page_etag) ||
                       !is_same_text(standing->last_modified, listening->page_modified);
 
