@@ -148,7 +148,7 @@ static int set_stream(struct settings *settings, const char *url, const struct c
 
     struct ear_error why = {EAR_NONE, ""};
 
-    if (url != NULL && strncmp(url, "kafka:", 6) == 0 && !config_is_unset(node)) {
+    if (url != NULL && strncasecmp(url, "kafka:", 6) == 0 && !config_is_unset(node)) {
         if (stream_check_url(url, &why) == 0) {
             settings->stream_url = url;
             return 0;

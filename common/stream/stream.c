@@ -3,6 +3,7 @@
 /* The door: picks the back end by the URL's scheme and passes every call on. */
 
 #include <string.h>
+#include <strings.h>
 
 #include "common/hash.h"
 #include "common/stream/stream_internal.h"
@@ -33,6 +34,13 @@ static const struct stream_backend *backend_of(const char *url, struct ear_error
         if (strncmp(url, backends[i]->scheme, strlen(backends[i]->scheme)) == 0) {
             return backends[i];
         }
+    }
+    if (strncasecmp(url, "kafka:", 6) == 0) {
+        ear_fail(err, EAR_CONFIG,
+                 "the URL '%.*s': write kafka:// in lower case, then "
+                 "HOST:PORT/PREFIX",
+                 (int)strcspn(url, ":") + 1, url);
+        return NULL;
     }
     ear_fail(err, EAR_CONFIG,
              "the URL '%.*s' names no log that is known; write local:PATH or "
