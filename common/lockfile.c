@@ -151,11 +151,20 @@ void lockfile_close(struct lockfile *lock)
 
 pid_t lockfile_holder(const char *dir, const char *name)
 {
+    bool fell = false;
+    pid_t pid = lockfile_last(dir, name, &fell);
+
+    return fell ? 0 : pid;
+}
+
+pid_t lockfile_last(const char *dir, const char *name, bool *fell)
+{
     char path[4096];
     struct flock lock = whole_file();
     pid_t pid = 0;
     int file = -1;
 
+    *fell = false;
     if (!lock_path(path, sizeof path, dir, name)) {
         return 0;
     }
@@ -163,8 +172,9 @@ pid_t lockfile_holder(const char *dir, const char *name)
     if (file < 0) {
         return 0;
     }
-    if (fcntl(file, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) {
+    if (fcntl(file, F_OFD_GETLK, &lock) == 0) {
         pid = written_pid(file);
+        *fell = lock.l_type == F_UNLCK && pid > 0;
     }
     close(file);
     return pid;

@@ -8,6 +8,7 @@
  * Threads: any; one lock is one thread's at a time.
  */
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "common/error.h"
@@ -24,5 +25,9 @@ void lockfile_close(struct lockfile *lock);
 
 /* The pid that holds DIR/NAME.lock now, or 0. */
 pid_t lockfile_holder(const char *dir, const char *name);
+
+/* The same; and where nobody holds it, the pid of a holder that ended without closing it, then with
+ * *fell set. */
+pid_t lockfile_last(const char *dir, const char *name, bool *fell);
 
 #endif

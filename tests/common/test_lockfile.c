@@ -111,9 +111,12 @@ static void a_killed_process_holds_nothing(void **state)
     struct lockfile *lock = NULL;
     struct ear_error err = {0};
     pid_t child = start_holder(folder);
+    bool fell = true;
     char pid[32];
 
     assert_int_equal(lockfile_holder(folder->run, "collect"), child);
+    assert_int_equal(lockfile_last(folder->run, "collect", &fell), child);
+    assert_false(fell);
     assert_int_equal(lockfile_open(&lock, folder->run, "collect", &err), -1);
     snprintf(pid, sizeof pid, "pid %d", (int)child);
     assert_non_null(strstr(err.message, pid));
@@ -121,8 +124,12 @@ static void a_killed_process_holds_nothing(void **state)
     kill(child, SIGKILL);
     assert_int_equal(waitpid(child, NULL, 0), child);
     assert_int_equal(lockfile_holder(folder->run, "collect"), 0);
+    assert_int_equal(lockfile_last(folder->run, "collect", &fell), child);
+    assert_true(fell);
     assert_int_equal(lockfile_open(&lock, folder->run, "collect", &err), 0);
     lockfile_close(lock);
+    assert_int_equal(lockfile_last(folder->run, "collect", &fell), 0);
+    assert_false(fell);
 }
 
 static void a_folder_that_cannot_be_made_is_named(void **state)
