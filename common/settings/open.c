@@ -57,6 +57,17 @@ int settings_open_stream(struct stream **out, const struct settings *settings, b
     return stream_open(out, &config, err);
 }
 
+int settings_look_stream(struct stream **out, const struct settings *settings, bool *missing,
+                         struct ear_error *err)
+{
+    struct stream_config config = configure(settings);
+
+    config.read_only = true;
+    config.missing = missing;
+    *missing = false;
+    return stream_open(out, &config, err);
+}
+
 int settings_open_role_stream(struct stream **out, const struct settings *settings,
                               const struct settings_role *role, struct metrics *metrics,
                               struct ear_error *err)

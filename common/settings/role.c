@@ -82,6 +82,16 @@ pid_t settings_role_holder(const struct settings *settings, const char *name)
     return 0;
 }
 
+pid_t settings_role_process(const struct settings *settings, const char *name, int index,
+                            bool *fell)
+{
+    char dir[4096];
+    char lock[64];
+
+    settings_run_dir(settings, dir, sizeof dir);
+    return lockfile_last(dir, lock_name(lock, sizeof lock, name, index), fell);
+}
+
 /* HOST-<8 hexadecimal digits of the data folder's hash>: two that share a host stay apart. */
 const char *settings_instance(const struct settings *settings, int index, char *out, size_t size)
 {

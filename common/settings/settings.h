@@ -167,6 +167,11 @@ const char *settings_role_listen(const struct settings *settings, const struct s
 /* The pid of a process that is a role here now, or 0. */
 pid_t settings_role_holder(const struct settings *settings, const char *name);
 
+/* The same of the one with this index, below SETTINGS_ROLE_MAX. *fell: the pid is of one that does
+ * not run and was not stopped either (killed, crashed), and that none took the place of yet. */
+pid_t settings_role_process(const struct settings *settings, const char *name, int index,
+                            bool *fell);
+
 /*
  * Opens the configured stream with all topics. Makes the data folder where it is missing, unless
  * read_only. settings_open_stream is for commands; a role says who it is, and where the stream's
@@ -174,6 +179,10 @@ pid_t settings_role_holder(const struct settings *settings, const char *name);
  */
 EAR_MUST_CHECK
 int settings_open_stream(struct stream **out, const struct settings *settings, bool read_only,
+                         struct ear_error *err);
+/* Read only; *missing: it failed since there is no log yet, rather than that it does not answer. */
+EAR_MUST_CHECK
+int settings_look_stream(struct stream **out, const struct settings *settings, bool *missing,
                          struct ear_error *err);
 EAR_MUST_CHECK
 int settings_open_role_stream(struct stream **out, const struct settings *settings,

@@ -19,10 +19,12 @@ static const char scheme[] = "kafka://";
 /* A user or password in a URL is never shown. */
 static int fail_url(const char *url, const char *why, struct ear_error *err)
 {
+    const char *end = strrchr(url, '@'); /* behind who signs in */
+
     return ear_fail(err, EAR_CONFIG,
-                    "the URL '%.200s': %s; write kafka://HOST:PORT[,HOST:PORT…]/PREFIX, such as "
+                    "the URL '%s%.200s': %s; write kafka://HOST:PORT[,HOST:PORT…]/PREFIX, such as "
                     "kafka://kafka-1:9092,kafka-2:9092/acme.earshot",
-                    strchr(url, '@') == NULL ? url : scheme, why);
+                    end == NULL ? "" : "kafka://…", end == NULL ? url : end, why);
 }
 
 static bool is_port(const char *text, size_t length)
@@ -198,6 +200,7 @@ static int fill(struct kafka *kafka, const struct stream_config *config, struct 
         return ear_fail_memory(err, "the log");
     }
     kafka->read_only = config->read_only;
+    kafka->missing = config->missing;
     kafka->replication = config->replication;
     kafka->compact_lag_us = config->compact_lag_us;
     kafka->metrics = config->metrics;
@@ -352,6 +355,7 @@ static int kafka_open(struct stream **out, const struct stream_config *config,
         return -1;
     }
     atomic_store(&kafka->opened, true);
+    kafka->missing = NULL;
     *out = &kafka->base;
     return 0;
 }

@@ -88,6 +88,7 @@ struct kafka {
     char *transactional_id; /* PREFIX.ROLE.INSTANCE */
     char *origin;           /* "/PREFIX/ROLE": ce_source */
     bool read_only;
+    bool *missing; /* the config's; while it is opened */
     bool collects; /* role collect: shorter transactions */
     int replication;
     int64_t compact_lag_us;

@@ -452,6 +452,9 @@ int kafka_open_topics(struct kafka *kafka, struct ear_error *err)
         goto done;
     }
     if (missing_count > 0 && kafka->read_only) {
+        if (kafka->missing != NULL) {
+            *kafka->missing = true;
+        }
         ear_fail(err, EAR_RETRY,
                  "Kafka at %s has no log %s yet (%zu of %zu topics are missing); start what writes "
                  "it first: earshot run",

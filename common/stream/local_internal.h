@@ -110,6 +110,7 @@ struct local {
     int64_t size_bytes;
     int64_t compact_lag_us;
     bool read_only;
+    bool *missing; /* the config's; while it is opened */
     struct local_topic *topics;
     size_t topic_count;
     size_t lane_count;

@@ -119,6 +119,9 @@ static int check_format(struct local *local, MDB_txn *txn, struct ear_error *err
 
 static int no_log_yet(const struct local *local, struct ear_error *err)
 {
+    if (local->missing != NULL) {
+        *local->missing = true;
+    }
     return ear_fail(err, EAR_RETRY, "there is no log in %s yet; earshot run makes it",
                     local->folder);
 }
@@ -254,6 +257,7 @@ static int copy_config(struct local *local, const struct stream_config *config,
     local->size_bytes = config->size_bytes;
     local->compact_lag_us = config->compact_lag_us;
     local->read_only = config->read_only;
+    local->missing = config->missing;
     for (size_t i = 0; i < config->topic_count; i++) {
         local->topic_count++;
         if (copy_topic(local, &local->topics[i], &config->topics[i], err) != 0) {

@@ -76,6 +76,8 @@ struct stream_config {
     size_t topic_count;
     bool read_only; /* views and tap: makes nothing, writes nothing; a log that does not exist is
                        EAR_RETRY */
+    bool *missing;  /* set where read_only fails since there is no log yet, rather than that it does
+                       not answer; NULL: not asked */
 
     /* Kafka alone; the local log does not look at them. */
     const char *role;     /* "collect", "process", "sink"; NULL: a command. With the instance it

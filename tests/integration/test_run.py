@@ -100,6 +100,51 @@ def roles_run_come_back_and_stop():
         expect(all(gone(pid) for pid in last.values()), "a role outlives `earshot run`")
 
 
+def status_says_what_does_not_answer():
+    """No server listens on port 1."""
+    with harness.place() as place:
+        place.configure(NOTES + 'stream: {url: "kafka://127.0.0.1:1/acme"}\n')
+        said = place.run("status", "-o", "table", codes=(69,))
+        expect("127.0.0.1:1" in said.stdout and "none yet" not in said.stdout, f"it does not say that the log does not answer: {said.stdout}")
+        found = json.loads(place.run("status", "-o", "json", codes=(69,)).stdout)
+        expect(found["log"]["exists"] is None and found["rejects"] is None and "127.0.0.1:1" in found["log"]["error"], f"it says what it cannot know: {found}")
+        began = time.monotonic()
+        said = place.run("run", "--once", codes=(75,))
+        expect(time.monotonic() - began < 20, f"run --once waited {time.monotonic() - began} s for a log that does not answer")
+        expect(said.stderr.count("does not answer") == 1, f"it says so more than once: {said.stderr}")
+        place.configure(NOTES + 'sinks:\n  - store: {url: "postgresql://nobody@127.0.0.1:1/none"}\n')
+        said = place.run("status", "-o", "table", codes=(75,))
+        expect("store:  ✗" in said.stdout and "127.0.0.1" in said.stderr, f"it does not say that the store does not answer: {said.stdout}{said.stderr}")
+        said = place.run("status", "--quiet", codes=(1,))
+        expect(said.stdout + said.stderr == "", f"--quiet says: {said.stdout}{said.stderr}")
+
+
+def status_names_who_fell():
+    with harness.place() as place:
+        place.configure(NOTES)
+        with subprocess.Popen([str(harness.BUILD / "bin" / "earshot-collect"), "run"], cwd=place.folder, env=place.environment,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            wait(lambda: pids(place)["collect"] == process.pid, "the collector to run")
+            roles = {role["role"]: role for role in json.loads(place.run("status", "-o", "json").stdout)["roles"]}
+            expect(roles["collect"]["pids"] == [process.pid] and roles["collect"]["fallen"] == [], f"status says of it: {roles}")
+            process.kill()
+            process.wait()
+        roles = {role["role"]: role for role in json.loads(place.run("status", "-o", "json").stdout)["roles"]}
+        expect(roles["collect"]["pids"] == [] and roles["collect"]["fallen"] == [process.pid], f"status does not name who fell: {roles}")
+        expect(f"pid {process.pid} ended without being stopped" in place.run("status", "-o", "table").stdout, "the table does not name who fell")
+
+
+def health_concerns_what_runs_here():
+    """One source is red (an address that is not allowed): the collector's machine is not well, the others are."""
+    with harness.place() as place:
+        place.configure(NOTES + '  - {name: blog, use: feed, url: "http://127.0.0.1:1/feed"}\n')
+        place.run("run", "--once", codes=(0, 1, 75))
+        for role, code in (("collect", 1), ("process", 0)):
+            with running(place, role):
+                wait(lambda role=role: pids(place)[role], f"{role} to run")
+                place.run("status", "--quiet", codes=(code,))
+
+
 def roles_die_with_their_supervisor():
     with harness.place() as place:
         place.configure(NOTES)
@@ -242,6 +287,6 @@ def completion_is_accepted_by_the_shell():
 
 
 if __name__ == "__main__":
-    sys.exit(harness.main(roles_run_come_back_and_stop, roles_die_with_their_supervisor, sighup_rereads_what_is_valid_and_keeps_the_old_otherwise,
+    sys.exit(harness.main(roles_run_come_back_and_stop, status_says_what_does_not_answer, status_names_who_fell, health_concerns_what_runs_here, roles_die_with_their_supervisor, sighup_rereads_what_is_valid_and_keeps_the_old_otherwise,
                           sighup_gives_each_role_a_port_for_its_metrics, tap_shows_values_and_their_places, what_is_rejected_can_be_seen_retried_and_dropped, a_forgotten_post_leaves_log_and_store,
                           later_commands_say_so_by_name, completion_is_accepted_by_the_shell))
