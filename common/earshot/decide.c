@@ -128,8 +128,11 @@ static int append_decision(const struct command_call *call, const char *decision
         result = publish_one(stream, "decisions", id, decision, now_us, err);
     }
     if (result == 0 && found == 0) {
-        fprintf(stderr,
-                "no post of this id has been classified yet; the correction waits for it\n");
+        fprintf(
+            stderr,
+            "no post of this id has been classified yet, so the correction waits for it (status: "
+            "decisions_waiting); is the id right? `earshot export posts -o json` shows those of "
+            "all\n");
     }
     free(value);
     stream_close(stream);

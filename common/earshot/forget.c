@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/earshot/earshot_internal.h"
 
@@ -172,7 +173,8 @@ static int report(const struct command_call *call, const struct subject *subject
     static const char *const when[] = {
         [DISK_WITH_COMPACT] =
             "off the disk with the next `earshot compact` (`earshot run` does it daily)",
-        [DISK_BY_BROKERS] = "off the brokers' disks by themselves, about stream.compact_lag later",
+        [DISK_BY_BROKERS] =
+            "off the brokers' disks, and out of `earshot tap`, about stream.compact_lag later",
         [DISK_OFF] = "off the disk",
     };
     struct json_writer *writer = NULL;
@@ -195,6 +197,7 @@ static int report(const struct command_call *call, const struct subject *subject
     json_member_integer(writer, "rejects", (int64_t)subject->rejects);
     json_write_key(writer, "off_disk");
     json_write_boolean(writer, disk == DISK_OFF);
+    json_member_string(writer, "disk", when[disk]);
     json_write_object_end(writer);
     result = print_json_line(writer, err) == 0 ? EXIT_DONE : -1;
     json_writer_free(writer);
@@ -210,6 +213,9 @@ static int forget(struct subject *subject, const struct command_call *call, stru
     enum disk disk;
     int code = EXIT_DONE;
 
+    if (isatty(STDERR_FILENO)) {
+        fputs("looking through the whole log for it; this takes a while\n", stderr);
+    }
     if (settings_open_stream(&stream, call->settings, false, err) != 0) {
         return -1;
     }
