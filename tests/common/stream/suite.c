@@ -741,6 +741,32 @@ static void what_all_have_read_goes_by_age(void **state)
     stream_reader_close(reader);
 }
 
+/* Also where the log counts more than messages: who read all of a quiet topic stands at its end. */
+static void who_read_all_outlives_what_goes_by_age(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_reader *reader = subscribe(f->stream, "one", "aged");
+    struct stream_span span = {0};
+    struct ear_error err = {0};
+
+    publish_many(f, "aged", 40, "old");
+    assert_int_equal(read_and_move(f->stream, reader), 40);
+    assert_int_equal(read_and_move(f->stream, reader), 0); /* as an idle role does */
+    for (int partition = 0; partition < PARTITIONS; partition++) {
+        assert_int_equal(stream_span(f->stream, "aged", partition, &span, &err), 0);
+        assert_int_equal(stream_group_position(f->stream, "one", "aged", partition, &err),
+                         span.end);
+    }
+    stream_reader_close(reader);
+    keep_house(f->stream, NOW_US + 10 * RETENTION_US);
+    assert_count(f, "aged", 0);
+    reader = subscribe(f->stream, "one", "aged");
+    assert_int_equal(read_all(reader, NULL, NULL), 0);
+    publish(f->stream, "aged", "k1", "new");
+    assert_int_equal(read_all(reader, NULL, NULL), 1);
+    stream_reader_close(reader);
+}
+
 /* Where the log goes by its own clock, what is to be old is published as of then. */
 static void begin_in_the_past(const struct fixture *f, int64_t ago_us)
 {
@@ -1044,6 +1070,7 @@ int main(int argc, char *argv[])
         PROMISE(tombstones_go_when_read_and_old_enough),
         PROMISE(compacting_at_once_asks_no_group),
         PROMISE(what_all_have_read_goes_by_age),
+        PROMISE(who_read_all_outlives_what_goes_by_age),
         PROMISE(what_no_group_reads_goes_by_age_alone),
         PROMISE(offsets_never_come_again),
         PROMISE(what_went_unread_is_an_error_never_a_jump),
