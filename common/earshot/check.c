@@ -15,7 +15,7 @@
 
 const struct ear_option check_options[] = {
     {"online", EAR_BOOLEAN, offsetof(struct check_values, online), "false",
-     "also ask every source once", NULL},
+     "also sign in at stream and store, and ask every source once", NULL},
     {NULL, EAR_STRING, 0, NULL, NULL, NULL},
 };
 
@@ -233,29 +233,77 @@ static int ask_source(const struct command_call *call, const char *name, int now
     return code;
 }
 
+/* Kafka, asked from here. */
+static int ask_stream(const struct settings *settings)
+{
+    struct ear_error why = {EAR_NONE, ""};
+    struct stream *stream = NULL;
+    bool missing = false;
+
+    if (!settings_on_kafka(settings)) {
+        return EXIT_DONE;
+    }
+    if (settings_look_stream(&stream, settings, &missing, &why) == 0 || missing) {
+        stream_close(stream);
+        fputs("✓ stream answers\n", stderr);
+        return EXIT_DONE;
+    }
+    print_text(stderr, why.message, 0);
+    fputc('\n', stderr);
+    return why.kind == EAR_RETRY ? EXIT_UNAVAILABLE : EXIT_FAILED;
+}
+
+/* The store, asked by the sink, which says itself what is wrong. */
+static int ask_store(const struct command_call *call, int nowhere, struct ear_error *err)
+{
+    struct launch launch;
+    struct child_config config = {launch.path, launch.argv, -1, nowhere};
+    int code = 0;
+
+    launch_init(&launch, call, roles[ROLE_SINK].program, "status");
+    code = child_run(&config, command_stop_asked, err);
+    if (code == EXIT_DONE) {
+        fputs("✓ store answers\n", stderr);
+    }
+    return code == EXIT_LATER ? EXIT_UNAVAILABLE : code;
+}
+
+/* What is refused outweighs what does not answer. */
+static int worse(int worst, int code)
+{
+    if (code == EXIT_DONE || (code == EXIT_UNAVAILABLE && worst != EXIT_DONE)) {
+        return worst;
+    }
+    return code == EXIT_UNAVAILABLE ? EXIT_UNAVAILABLE : EXIT_FAILED;
+}
+
 static int check_online(const struct command_call *call, struct ear_error *err)
 {
     struct settings *settings = NULL;
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     int worst = EXIT_DONE;
+    int code = 0;
 
     if (nowhere < 0 ||
         settings_load(&settings, call->config_path, NULL, call->share_dir, err) != 0) {
         worst = -1;
         goto done;
     }
+    worst = worse(worst, ask_stream(settings));
+    code = ask_store(call, nowhere, err);
+    if (code < 0) {
+        worst = -1;
+        goto done;
+    }
+    worst = worse(worst, code);
     for (size_t i = 0; i < settings->source_count && !command_stop_asked(); i++) {
-        int code = ask_source(call, settings->sources[i].name, nowhere, err);
+        code = ask_source(call, settings->sources[i].name, nowhere, err);
 
         if (code < 0) {
             worst = -1;
             goto done;
         }
-        if (code == EXIT_UNAVAILABLE && worst == EXIT_DONE) {
-            worst = EXIT_UNAVAILABLE;
-        } else if (code != EXIT_DONE && code != EXIT_UNAVAILABLE) {
-            worst = EXIT_FAILED;
-        }
+        worst = worse(worst, code);
     }
 
 done:
@@ -276,7 +324,7 @@ static int say_valid(const struct command_call *call, bool online, struct ear_er
     }
     fputs(settings->source_count == 0
               ? "✓ valid, but no source is named yet   next: earshot example\n"
-          : online ? "✓ valid, and every source answers\n"
+          : online ? "✓ valid, and stream, store and every source answer\n"
                    : "✓ valid   next: earshot run\n",
           stderr);
     settings_free(settings);

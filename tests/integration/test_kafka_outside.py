@@ -198,10 +198,14 @@ def roles_sign_in_over_tls_and_say_when_they_may_not():
             said = place.run("run", "--once", "--deadline", "40s", codes=(1, 69, 75, 78)).stderr
             expect("wrong words" not in said and cluster.PASSWORD not in said, f"a password is in what it says: {said}")
             expect(cluster.secured in said, f"it does not say who refused it: {said}")
+            place.run("check")
+            said = place.run("check", "--online", codes=(1, 69)).stderr
+            expect(cluster.secured in said and "stream.security" in said, f"check --online does not say who refused it: {said}")
         secured(cluster.PASSWORD, mechanism="SCRAM-SHA-512")
         scram = place.run("run", "--once", codes=(0, 78))
         expect(scram.returncode == 0 or "librdkafka 2.6.1" in scram.stderr, f"it does not say that SCRAM cannot work: {scram.stderr}")
         secured(cluster.PASSWORD)
+        expect("stream answers" in place.run("check", "--online").stderr, "check --online says nothing of the stream")
         said = place.once()
         expect(set(texts(place)) == {"file:notes:n1"}, f"the note is not stored: {said}, {place.run('status').stdout}")
 
