@@ -44,16 +44,6 @@ struct part *group_join(struct collector *collector, struct listening *listening
     return &collector->parts[listening->part - 1];
 }
 
-static void add_counts(struct intake_counts *sum, const struct intake_counts *counts)
-{
-    sum->fresh += counts->fresh;
-    sum->edited += counts->edited;
-    sum->deleted += counts->deleted;
-    sum->unchanged += counts->unchanged;
-    sum->rejected += counts->rejected;
-    sum->forgotten += counts->forgotten;
-}
-
 int group_keep(struct collector *collector, struct listening *listening, const char *message,
                size_t length, struct ear_error *err)
 {
@@ -68,7 +58,7 @@ int group_keep(struct collector *collector, struct listening *listening, const c
     } else if (intake_keep(collector->intake, &part->intake, message, length, err) != 0) {
         return -1;
     }
-    add_counts(&part->counts, &counts);
+    intake_counts_add(&part->counts, &counts);
     return 0;
 }
 
@@ -94,7 +84,7 @@ static void take_effect(const struct collector *collector, const struct part *pa
 {
     struct listening *listening = part->listening;
 
-    add_counts(&listening->counts, &part->counts);
+    intake_counts_add(&listening->counts, &part->counts);
     count_posts(collector, part);
     poll_tell_drift(collector, listening, part->change);
     if (part->failed) {

@@ -301,22 +301,12 @@ static int make_source(struct import *import, const char *file, struct ear_error
 
 /* --- taking it in --- */
 
-static void add_counts(struct intake_counts *sum, const struct intake_counts *counts)
-{
-    sum->fresh += counts->fresh;
-    sum->edited += counts->edited;
-    sum->deleted += counts->deleted;
-    sum->unchanged += counts->unchanged;
-    sum->rejected += counts->rejected;
-    sum->forgotten += counts->forgotten;
-}
-
 static int commit(struct import *import, struct ear_error *err)
 {
     if (intake_holds(import->intake) && intake_commit(import->intake, err) != 0) {
         return -1;
     }
-    add_counts(&import->counts, &import->pending);
+    intake_counts_add(&import->counts, &import->pending);
     import->pending = (struct intake_counts){0};
     return 0;
 }
@@ -338,7 +328,7 @@ static int step(struct import *import, void *state, struct ear_error *err)
         return -1;
     }
     TESTPOINT("collect.after-step");
-    add_counts(&import->pending, intake_counts(import->intake));
+    intake_counts_add(&import->pending, intake_counts(import->intake));
     if (intake_is_empty(import->intake)) {
         intake_drop(import->intake);
     } else if (intake_keep(import->intake, &import->part, NULL, 0, err) != 0) {

@@ -486,17 +486,15 @@ void intake_drop(struct intake *intake)
     end_step(intake);
 }
 
-static struct intake_counts sum_of(struct intake_counts one, struct intake_counts other)
+void intake_counts_add(struct intake_counts *sum, const struct intake_counts *counts)
 {
-    return (struct intake_counts){
-        .fresh = one.fresh + other.fresh,
-        .edited = one.edited + other.edited,
-        .deleted = one.deleted + other.deleted,
-        .unchanged = one.unchanged + other.unchanged,
-        .rejected = one.rejected + other.rejected,
-        .forgotten = one.forgotten + other.forgotten,
-        .astray = one.astray + other.astray,
-    };
+    sum->fresh += counts->fresh;
+    sum->edited += counts->edited;
+    sum->deleted += counts->deleted;
+    sum->unchanged += counts->unchanged;
+    sum->rejected += counts->rejected;
+    sum->forgotten += counts->forgotten;
+    sum->astray += counts->astray;
 }
 
 static bool went_in(const struct intake_counts *counts)
@@ -516,8 +514,10 @@ int intake_keep(struct intake *intake, struct intake_part *part, const char *cur
     const int64_t hour_us = hour_of(intake->now_us);
 
     if (went_in(&intake->counts)) {
-        now.audited =
-            before.hour_us == hour_us ? sum_of(before.audited, intake->counts) : intake->counts;
+        if (before.hour_us != hour_us) {
+            now.audited = (struct intake_counts){0};
+        }
+        intake_counts_add(&now.audited, &intake->counts);
         now.hour_us = hour_us;
         if (publish_audit(intake, &now.audited, hour_us, err) != 0) {
             return -1;

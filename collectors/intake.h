@@ -43,6 +43,8 @@ struct intake_counts {
                        them apart */
 };
 
+void intake_counts_add(struct intake_counts *sum, const struct intake_counts *counts);
+
 /* One source's part in the group: what its later steps in the same group replace. All zero before
  * its first; the intake's own otherwise. */
 struct intake_part {
