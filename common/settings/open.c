@@ -76,12 +76,11 @@ int settings_open_role_stream(struct stream **out, const struct settings *settin
     char instance[160];
 
     config.role = role->name;
-    config.instance = settings_instance(settings, role->index, instance, sizeof instance);
-    if (strcmp(role->name, "sink") == 0) {
-        /* Only the holder among the sinks publishes (the outbox). One producer's name for all of
-         * them: who takes the outbox over fences a predecessor that sleeps over its commit. */
-        config.instance = "outbox";
-    }
+    /* Only the holder among the sinks publishes (the outbox). One producer's name for all of them:
+     * who takes the outbox over fences a predecessor that sleeps over its commit. */
+    config.instance = strcmp(role->name, "sink") == 0
+                          ? "outbox"
+                          : settings_instance(settings, role->index, instance, sizeof instance);
     config.metrics = metrics;
     if (make_folders(settings->data_dir, err) != 0) {
         return -1;
