@@ -454,6 +454,7 @@ const struct stream_backend stream_kafka = {
     .read = kafka_read,
     .rewind = kafka_rewind,
     .position = kafka_position,
+    .is_ahead = kafka_is_ahead,
     .begin = kafka_begin,
     .publish = kafka_publish,
     .move = kafka_move,

@@ -397,3 +397,15 @@ int64_t kafka_position(const struct stream_reader *base, const char *name, int p
 
     return lane == NULL ? -1 : lane->next;
 }
+
+bool kafka_is_ahead(const struct stream_reader *base)
+{
+    const struct kafka_reader *reader = (const struct kafka_reader *)base;
+
+    for (size_t i = 0; reader->group != NULL && i < reader->lane_count; i++) {
+        if (reader->lanes[i].touched) {
+            return true;
+        }
+    }
+    return false;
+}

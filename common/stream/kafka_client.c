@@ -518,3 +518,18 @@ struct stream_message kafka_message(const struct kafka_topic *topic,
         .value_length = message->len,
     };
 }
+
+rd_kafka_event_t *kafka_await(struct kafka *kafka, rd_kafka_queue_t *queue, const char *doing,
+                              struct ear_error *err)
+{
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 2 * KAFKA_ANSWER_MS);
+    rd_kafka_resp_err_t code =
+        event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : rd_kafka_event_error(event);
+
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return event;
+    }
+    kafka_fail(kafka, code, doing, err);
+    rd_kafka_event_destroy(event);
+    return NULL;
+}

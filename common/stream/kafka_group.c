@@ -10,24 +10,6 @@
 
 #include "common/stream/kafka_internal.h"
 
-/* An answer of the broker, or an error. The event is the caller's; NULL with err. */
-static rd_kafka_event_t *await(struct kafka *kafka, rd_kafka_queue_t *queue, const char *doing,
-                               struct ear_error *err)
-{
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 2 * KAFKA_ANSWER_MS);
-
-    if (event == NULL) {
-        kafka_fail(kafka, RD_KAFKA_RESP_ERR__TIMED_OUT, doing, err);
-        return NULL;
-    }
-    if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        kafka_fail(kafka, rd_kafka_event_error(event), doing, err);
-        rd_kafka_event_destroy(event);
-        return NULL;
-    }
-    return event;
-}
-
 /* --- positions of a group --- */
 
 /* The committed offsets of a group: all of them, or of `partitions`. The event holds *out. */
@@ -44,7 +26,7 @@ static rd_kafka_event_t *offsets_of(struct kafka *kafka, const char *full,
     size_t count = 0;
 
     rd_kafka_ListConsumerGroupOffsets(kafka->client, &wanted, 1, NULL, queue);
-    event = await(kafka, queue, "read a group's positions", err);
+    event = kafka_await(kafka, queue, "read a group's positions", err);
     rd_kafka_queue_destroy(queue);
     rd_kafka_ListConsumerGroupOffsets_destroy(wanted);
     if (event == NULL) {
@@ -160,7 +142,7 @@ static rd_kafka_event_t *list_groups(struct kafka *kafka, struct ear_error *err)
     size_t failed = 0;
 
     rd_kafka_ListConsumerGroups(kafka->client, NULL, queue);
-    event = await(kafka, queue, "list groups", err);
+    event = kafka_await(kafka, queue, "list groups", err);
     rd_kafka_queue_destroy(queue);
     if (event == NULL) {
         return NULL;
@@ -222,7 +204,7 @@ int kafka_forget_group(struct stream *stream, const char *group, struct ear_erro
     queue = rd_kafka_queue_new(kafka->client);
     doomed = rd_kafka_DeleteGroup_new(full);
     rd_kafka_DeleteGroups(kafka->client, &doomed, 1, NULL, queue);
-    event = await(kafka, queue, "forget a group", err);
+    event = kafka_await(kafka, queue, "forget a group", err);
     rd_kafka_queue_destroy(queue);
     rd_kafka_DeleteGroup_destroy(doomed);
     free(full);

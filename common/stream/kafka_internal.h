@@ -163,6 +163,10 @@ enum ear_error_kind kafka_kind_of(rd_kafka_resp_err_t code);
 /* Fills err from a code: "Kafka at H:P: DOING: …". */
 int kafka_fail(struct kafka *kafka, rd_kafka_resp_err_t code, const char *doing,
                struct ear_error *err);
+/* The answer to a question put to the brokers; the caller destroys it. NULL with err: none came, or
+ * it is an error as a whole. */
+rd_kafka_event_t *kafka_await(struct kafka *kafka, rd_kafka_queue_t *queue, const char *doing,
+                              struct ear_error *err);
 /* The same from an error object, which it destroys. */
 int kafka_fail_error(struct kafka *kafka, rd_kafka_error_t *error, const char *doing,
                      struct ear_error *err);
@@ -272,6 +276,7 @@ int kafka_read(struct stream_reader *base, struct stream_batch *batch, size_t ma
                size_t max_bytes, int timeout_ms, struct ear_error *err);
 int kafka_rewind(struct stream_reader *base, struct ear_error *err);
 int64_t kafka_position(const struct stream_reader *base, const char *name, int partition);
+bool kafka_is_ahead(const struct stream_reader *base);
 
 /* --- kafka_write.c, kafka_commit.c: transactions; kafka_produce.c: the producer and the order of
  * its errors --- */

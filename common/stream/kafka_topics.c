@@ -101,22 +101,6 @@ static void make_policies(struct policies *out, const struct kafka *kafka,
 
 /* --- asking the broker --- */
 
-/* One admin request's answer; NULL with err. The caller destroys it. */
-static rd_kafka_event_t *await(struct kafka *kafka, rd_kafka_queue_t *queue, const char *doing,
-                               struct ear_error *err)
-{
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 2 * KAFKA_ANSWER_MS);
-    rd_kafka_resp_err_t code =
-        event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : rd_kafka_event_error(event);
-
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return event;
-    }
-    kafka_fail(kafka, code, doing, err);
-    rd_kafka_event_destroy(event);
-    return NULL;
-}
-
 /* The partitions of a topic as the broker has them; 0: there is none. -1: without leaders yet. */
 static int partitions_of(const rd_kafka_metadata_t *metadata, const char *full)
 {
@@ -240,7 +224,7 @@ static int make_topics(struct kafka *kafka, const bool missing[], struct ear_err
         }
     }
     rd_kafka_CreateTopics(kafka->client, made, count, NULL, queue);
-    event = await(kafka, queue, "make topics", err);
+    event = kafka_await(kafka, queue, "make topics", err);
     result = event == NULL ? -1 : check_made(kafka, event, err);
 
 done:
@@ -354,7 +338,7 @@ static rd_kafka_event_t *describe(struct kafka *kafka, struct ear_error *err)
         asked[i] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, kafka->topics[i].full);
     }
     rd_kafka_DescribeConfigs(kafka->client, asked, kafka->topic_count, NULL, queue);
-    event = await(kafka, queue, "read the policies of topics", err);
+    event = kafka_await(kafka, queue, "read the policies of topics", err);
     rd_kafka_ConfigResource_destroy_array(asked, kafka->topic_count);
 
 done:
@@ -379,7 +363,7 @@ static void change(struct kafka *kafka, rd_kafka_ConfigResource_t **wanted, size
     size_t count = 0;
 
     rd_kafka_AlterConfigs(kafka->client, wanted, wanted_count, NULL, queue);
-    event = await(kafka, queue, "change the policies of topics", &why);
+    event = kafka_await(kafka, queue, "change the policies of topics", &why);
     if (event == NULL) {
         for (size_t i = 0; i < wanted_count; i++) {
             warn_policy(rd_kafka_ConfigResource_name(wanted[i]), why.message);

@@ -182,24 +182,13 @@ static struct kafka_record *new_record(struct kafka_transaction *transaction, st
 static int check_message(const struct kafka_topic *topic, const char *key, size_t key_length,
                          size_t value_length, struct ear_error *err)
 {
-    if (key_length > STREAM_KEY_MAX) {
-        return ear_fail(err, EAR_REJECT,
-                        "too_large: a key for topic '%s' has %zu bytes; at most %d are taken",
-                        topic->name, key_length, STREAM_KEY_MAX);
+    if (stream_check_message(topic->name, topic->compact, key, key_length, value_length, err) !=
+        0) {
+        return -1;
     }
-    if (value_length > STREAM_MESSAGE_MAX) {
-        return ear_fail(err, EAR_REJECT,
-                        "too_large: a message for topic '%s' has %zu bytes; at most %d are taken",
-                        topic->name, value_length, STREAM_MESSAGE_MAX);
-    }
-    if (kafka_is_roll(key, key_length)) {
-        return ear_fail(err, EAR_REJECT, "bad_id: the key '%s' is the log's own", KAFKA_ROLL_KEY);
-    }
-    if (key == NULL && topic->compact) {
-        return ear_fail(err, EAR_REJECT, "no_key: topic '%s' is compacted: messages need a key",
-                        topic->name);
-    }
-    return 0;
+    return kafka_is_roll(key, key_length)
+               ? ear_fail(err, EAR_REJECT, "bad_id: the key '%s' is the log's own", KAFKA_ROLL_KEY)
+               : 0;
 }
 
 /* Housekeeping's own tombstones: as few as partitions, in a partition of its choice. */

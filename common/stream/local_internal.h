@@ -233,6 +233,7 @@ int local_check_group(const char *group, struct ear_error *err);
 int local_seek(struct stream_reader *base, const char *topic, int partition, int64_t offset,
                struct ear_error *err);
 int64_t local_position(const struct stream_reader *base, const char *topic, int partition);
+bool local_is_ahead(const struct stream_reader *base);
 int local_span(struct stream *stream, const char *name, int partition, struct stream_span *out,
                struct ear_error *err);
 int64_t local_group_position(struct stream *stream, const char *group, const char *name,

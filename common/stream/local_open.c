@@ -397,6 +397,7 @@ const struct stream_backend stream_local = {
     .read = local_read,
     .rewind = local_rewind,
     .position = local_position,
+    .is_ahead = local_is_ahead,
     .share_open = local_share_open,
     .share_close = local_share_close,
     .share_turn = local_share_turn,

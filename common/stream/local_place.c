@@ -74,6 +74,18 @@ int64_t local_position(const struct stream_reader *base, const char *topic, int 
     return lane == NULL ? -1 : lane->next;
 }
 
+bool local_is_ahead(const struct stream_reader *base)
+{
+    const struct local_reader *reader = (const struct local_reader *)base;
+
+    for (size_t i = 0; reader->group != NULL && i < reader->lane_count; i++) {
+        if (reader->lanes[i].next != reader->lanes[i].committed) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int local_seek(struct stream_reader *base, const char *topic, int partition, int64_t offset,
                struct ear_error *err)
 {

@@ -127,26 +127,6 @@ static int make_room(struct local_transaction *transaction, size_t needed, struc
     return 0;
 }
 
-static int check_message(const struct local_topic *topic, const char *key, size_t key_length,
-                         size_t value_length, struct ear_error *err)
-{
-    if (key_length > STREAM_KEY_MAX) {
-        return ear_fail(err, EAR_REJECT,
-                        "too_large: a key for topic '%s' has %zu bytes; at most %d are taken",
-                        topic->name, key_length, STREAM_KEY_MAX);
-    }
-    if (value_length > STREAM_MESSAGE_MAX) {
-        return ear_fail(err, EAR_REJECT,
-                        "too_large: a message for topic '%s' has %zu bytes; at most %d are taken",
-                        topic->name, value_length, STREAM_MESSAGE_MAX);
-    }
-    if (key == NULL && topic->compact) {
-        return ear_fail(err, EAR_REJECT, "no_key: topic '%s' is compacted: messages need a key",
-                        topic->name);
-    }
-    return 0;
-}
-
 static char *append_bytes(char *to, const void *bytes, size_t length)
 {
     if (bytes != NULL && length > 0) {
@@ -187,7 +167,7 @@ int local_publish(struct stream_transaction *base, const char *name, const char 
     char *to;
 
     if (local_topic_named(&topic, local, name, err) != 0 ||
-        check_message(topic, key, key_bytes, value_length, err) != 0 ||
+        stream_check_message(topic->name, topic->compact, key, key_bytes, value_length, err) != 0 ||
         make_room(transaction, size + 8, err) != 0) {
         return -1;
     }

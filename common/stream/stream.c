@@ -2,10 +2,13 @@
 
 /* The door: picks the back end by the URL's scheme and passes every call on. */
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "common/hash.h"
+#include "common/metrics.h"
 #include "common/stream/stream_internal.h"
 
 static const struct stream_backend *const backends[] = {&stream_local, &stream_kafka};
@@ -20,6 +23,26 @@ int stream_partition_of(bool by_prefix, const char *key, size_t key_length, int 
         number = number << 8 | hash.bytes[i];
     }
     return (int)(number % (uint64_t)count);
+}
+
+int stream_check_message(const char *topic, bool compact, const char *key, size_t key_length,
+                         size_t value_length, struct ear_error *err)
+{
+    if (key_length > STREAM_KEY_MAX) {
+        return ear_fail(err, EAR_REJECT,
+                        "too_large: a key for topic '%s' has %zu bytes; at most %d are taken",
+                        topic, key_length, STREAM_KEY_MAX);
+    }
+    if (value_length > STREAM_MESSAGE_MAX) {
+        return ear_fail(err, EAR_REJECT,
+                        "too_large: a message for topic '%s' has %zu bytes; at most %d are taken",
+                        topic, value_length, STREAM_MESSAGE_MAX);
+    }
+    if (key == NULL && compact) {
+        return ear_fail(err, EAR_REJECT, "no_key: topic '%s' is compacted: messages need a key",
+                        topic);
+    }
+    return 0;
 }
 
 int64_t stream_start_at(const struct stream_start *start, const char *topic, int partition,
@@ -110,6 +133,35 @@ int stream_rewind(struct stream_reader *reader, struct ear_error *err)
 int64_t stream_position(const struct stream_reader *reader, const char *topic, int partition)
 {
     return reader->backend->position(reader, topic, partition);
+}
+
+bool stream_is_ahead(const struct stream_reader *reader)
+{
+    return reader->backend->is_ahead(reader);
+}
+
+void stream_measure_lag(struct stream *stream, const struct stream_reader *reader,
+                        const char *topic, struct metrics *metrics)
+{
+    const int partitions = metrics == NULL ? 0 : stream_partitions(stream, topic);
+
+    for (int partition = 0; partition < partitions; partition++) {
+        struct ear_error ignored = {0};
+        struct stream_span span;
+        char number[16], labels[256];
+        const int64_t position = stream_position(reader, topic, partition);
+        double lag = NAN; /* a partition that another process reads */
+
+        if (position >= 0) {
+            if (stream_span(stream, topic, partition, &span, &ignored) != 0) {
+                continue;
+            }
+            lag = (double)(span.end - (position < span.earliest ? span.earliest : position));
+        }
+        snprintf(number, sizeof number, "%d", partition);
+        metrics_labels(labels, sizeof labels, "topic", topic, "partition", number, NULL);
+        metrics_set(metrics, "earshot_consumer_lag_messages", labels, lag);
+    }
 }
 
 int stream_share_open(struct stream_share **out, struct stream *stream, const char *group,

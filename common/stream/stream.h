@@ -189,6 +189,19 @@ int stream_rewind(struct stream_reader *reader, struct ear_error *err);
 /* Where the reader will read next on a partition. -1: no such, or not this reader's now. */
 int64_t stream_position(const struct stream_reader *reader, const char *topic, int partition);
 
+/*
+ * True if stream_move would move the group: messages were given out, or what is no message was
+ * passed (Kafka's markers of transactions), since the last move. An idle role moves then too:
+ * a group that stays before the markers shows a lag for ever, and stands below what is kept once a
+ * quiet partition has aged.
+ */
+bool stream_is_ahead(const struct stream_reader *reader);
+
+/* Sets earshot_consumer_lag_messages for each partition of a topic; of one that another reader has,
+ * this process has nothing to say (NAN). metrics may be NULL. */
+void stream_measure_lag(struct stream *stream, const struct stream_reader *reader,
+                        const char *topic, struct metrics *metrics);
+
 /* --- sharing keys out --- */
 
 /*

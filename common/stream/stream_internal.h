@@ -45,6 +45,7 @@ struct stream_backend {
                 size_t max_bytes, int timeout_ms, struct ear_error *err);
     int (*rewind)(struct stream_reader *reader, struct ear_error *err);
     int64_t (*position)(const struct stream_reader *reader, const char *topic, int partition);
+    bool (*is_ahead)(const struct stream_reader *reader);
 
     int (*share_open)(struct stream_share **out, struct stream *stream, const char *group,
                       const char *const tables[], size_t table_count, struct ear_error *err);
@@ -94,6 +95,11 @@ extern const struct stream_backend stream_kafka;
 
 /* A key's partition among `count`, as stream.h says: part of the format of both back ends. */
 int stream_partition_of(bool by_prefix, const char *key, size_t key_length, int count);
+
+/* What every log refuses in a message, before it is its back end's: EAR_REJECT, a code in front. */
+EAR_MUST_CHECK
+int stream_check_message(const char *topic, bool compact, const char *key, size_t key_length,
+                         size_t value_length, struct ear_error *err);
 
 /* Asks where to begin on a partition. Returns an offset, STREAM_AT_…; without `at`: at the group.
  */

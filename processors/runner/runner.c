@@ -15,7 +15,6 @@
 #include "processors/runner/runner.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,29 +142,12 @@ static int carry_one_by_one(struct runner *runner, struct ear_error *err)
     return 0;
 }
 
-static int64_t sum_of_positions(const struct runner *runner)
+/* Nothing came, but the reader may stand further than its group. */
+static int catch_up(struct runner *runner, struct ear_error *err)
 {
-    const char *topic = runner->config.processor->from;
-    const int partitions = stream_partitions(runner->config.stream, topic);
-    int64_t sum = 0;
-
-    for (int partition = 0; partition < partitions; partition++) {
-        sum += stream_position(runner->reader, topic, partition);
-    }
-    return sum;
-}
-
-/*
- * Nothing came, but the reader may stand further than its group: Kafka counts the markers of
- * transactions as messages. A group that stayed before them would show a lag for ever, and stand
- * below what is kept once the partition has aged.
- */
-static int pass_markers(struct runner *runner, struct ear_error *err)
-{
-    const int64_t sum = sum_of_positions(runner);
     struct stream_transaction *transaction = NULL;
 
-    if (sum == runner->moved) {
+    if (!stream_is_ahead(runner->reader)) {
         return 0;
     }
     if (stream_begin(&transaction, runner->config.stream, err) != 0) {
@@ -175,11 +157,7 @@ static int pass_markers(struct runner *runner, struct ear_error *err)
         stream_abort(transaction);
         return -1;
     }
-    if (stream_commit(transaction, err) != 0) {
-        return -1;
-    }
-    runner->moved = sum;
-    return 0;
+    return stream_commit(transaction, err);
 }
 
 static int commit(struct runner *runner, struct ear_error *err)
@@ -198,7 +176,6 @@ static int commit(struct runner *runner, struct ear_error *err)
         return -1;
     }
     TESTPOINT("process.after-commit");
-    runner->moved = sum_of_positions(runner);
     return 0;
 }
 
@@ -277,7 +254,7 @@ int runner_turn(struct runner *runner, bool *idle, struct ear_error *err)
     }
     runner->now_us = clock_now_us(runner->config.clock);
     if (runner->item_count == 0) {
-        if (pass_markers(runner, err) != 0) {
+        if (catch_up(runner, err) != 0) {
             take_back(runner, err);
             goto done;
         }
@@ -311,27 +288,8 @@ int runner_pause_ms(const struct runner *runner)
 
 void runner_measure_lag(struct runner *runner)
 {
-    const char *topic = runner->config.processor->from;
-    int partitions = stream_partitions(runner->config.stream, topic);
-
-    for (int partition = 0; partition < partitions; partition++) {
-        struct ear_error ignored = {0};
-        struct stream_span span;
-        char number[16], labels[256];
-        int64_t position = stream_position(runner->reader, topic, partition);
-        double lag = NAN; /* a partition that another process reads */
-
-        if (position >= 0) {
-            if (stream_span(runner->config.stream, topic, partition, &span, &ignored) != 0) {
-                continue;
-            }
-            lag = (double)(span.end - (position < span.earliest ? span.earliest : position));
-        }
-        snprintf(number, sizeof number, "%d", partition);
-        metrics_set(
-            runner->config.metrics, "earshot_consumer_lag_messages",
-            metrics_labels(labels, sizeof labels, "topic", topic, "partition", number, NULL), lag);
-    }
+    stream_measure_lag(runner->config.stream, runner->reader, runner->config.processor->from,
+                       runner->config.metrics);
 }
 
 /* --- life --- */

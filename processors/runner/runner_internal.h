@@ -57,7 +57,6 @@ struct runner {
     size_t tally_count, tally_capacity;
     struct refusal *refusals;
     size_t refusal_count, refusal_capacity;
-    int64_t moved;        /* sum of the reader's positions when the group was last moved */
     int64_t now_us;       /* of this turn */
     int tries;            /* how often this batch failed in a stage */
     int failures;         /* turns that failed, in a row */

@@ -27,26 +27,9 @@ enum {
 /* The lag of the partitions that are this sink's now. */
 static void measure(struct runner *runner)
 {
-    char labels[160];
-    char part[16];
-    struct ear_error err = {0};
-
-    for (size_t i = 0; runner->config.metrics != NULL && i < RUNNER_TOPICS; i++) {
-        int partitions = stream_partitions(runner->config.stream, runner_topics[i]);
-
-        for (int partition = 0; partition < partitions; partition++) {
-            struct stream_span span;
-            int64_t next = stream_position(runner->reader, runner_topics[i], partition);
-
-            if (next >= 0 &&
-                stream_span(runner->config.stream, runner_topics[i], partition, &span, &err) == 0) {
-                snprintf(part, sizeof part, "%d", partition);
-                metrics_labels(labels, sizeof labels, "topic", runner_topics[i], "partition", part,
-                               NULL);
-                metrics_set(runner->config.metrics, "earshot_consumer_lag_messages", labels,
-                            (double)(span.end - next));
-            }
-        }
+    for (size_t i = 0; i < RUNNER_TOPICS; i++) {
+        stream_measure_lag(runner->config.stream, runner->reader, runner_topics[i],
+                           runner->config.metrics);
     }
 }
 

@@ -198,20 +198,6 @@ static void note(struct runner *runner, const struct apply_stats *stats, int64_t
 
 /* The group follows the store, so that lag can be seen. Somebody else having moved it is no harm:
  * the store is what counts, and it is guarded; the reader reads on where the store stands. */
-static int64_t sum_of_positions(const struct runner *runner)
-{
-    int64_t sum = 0;
-
-    for (size_t i = 0; i < RUNNER_TOPICS; i++) {
-        const int partitions = stream_partitions(runner->config.stream, runner_topics[i]);
-
-        for (int partition = 0; partition < partitions; partition++) {
-            sum += stream_position(runner->reader, runner_topics[i], partition);
-        }
-    }
-    return sum;
-}
-
 static int move_group(struct runner *runner, struct ear_error *err)
 {
     struct stream_transaction *transaction = NULL;
@@ -224,7 +210,6 @@ static int move_group(struct runner *runner, struct ear_error *err)
         stream_abort(transaction);
     } else if (stream_commit(transaction, err) == 0) {
         TESTPOINT("sink.group-moved");
-        runner->moved = sum_of_positions(runner);
         return 0;
     }
     if (err->kind == EAR_FENCED) {
@@ -259,20 +244,12 @@ static int apply_read(struct runner *runner, struct ear_error *err)
     return move_group(runner, err);
 }
 
-/*
- * Nothing came, but the reader may stand further than store and group: Kafka counts the markers of
- * transactions as messages. Both go past them, so that lag is 0 where nothing is left, and so that
- * neither stands below what is kept once a quiet partition has aged.
- */
-static int pass_markers(struct runner *runner, struct ear_error *err)
+/* Nothing came, but the reader may stand further than store and group. */
+static int catch_up(struct runner *runner, struct ear_error *err)
 {
     struct apply_place places[RUNNER_TOPICS * STREAM_PARTITIONS_MAX];
-    const int64_t sum = sum_of_positions(runner);
     size_t count = 0;
 
-    if (sum == runner->moved && sum == runner->passed) {
-        return 0;
-    }
     for (size_t i = 0; i < RUNNER_TOPICS; i++) {
         const int partitions = stream_partitions(runner->config.stream, runner_topics[i]);
 
@@ -285,8 +262,7 @@ static int pass_markers(struct runner *runner, struct ear_error *err)
         }
     }
     if (apply_pass(runner->apply, places, count, err) == 0) {
-        runner->passed = sum;
-        return sum == runner->moved ? 0 : move_group(runner, err);
+        return stream_is_ahead(runner->reader) ? move_group(runner, err) : 0;
     }
     if (err->kind != EAR_FENCED) {
         return runner_failed(runner, err);
@@ -319,7 +295,7 @@ int runner_turn(struct runner *runner, bool *idle, struct ear_error *err)
     if (runner->retry) {
         return apply_read(runner, err);
     }
-    return pass_markers(runner, err);
+    return catch_up(runner, err);
 }
 
 int runner_keep(struct runner *runner, bool all, struct ear_error *err)

@@ -24,8 +24,6 @@ struct runner {
     bool retry; /* the batch was read and has not been applied */
     bool held;  /* this sink does what needs the whole picture */
     int pause_ms;
-    int64_t moved, passed; /* sums of the reader's positions when the group was last moved, and when
-                              the store was last moved past markers */
     char feed_dir[RUNNER_PATH_SIZE];
     int64_t kept_us, fed_us, warned_us; /* mono */
 };
