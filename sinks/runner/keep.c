@@ -33,6 +33,32 @@ static void measure(struct runner *runner)
     }
 }
 
+/*
+ * A store that is this machine's alone takes everything, or its counts are wrong. If another sink
+ * has joined the group, the one without the first partition gives up; what the other had not got
+ * meanwhile it reads as soon as the partitions are its own, from where its store stands.
+ */
+static int check_alone(const struct runner *runner, struct ear_error *err)
+{
+    const int partitions = stream_partitions(runner->config.stream, runner_topics[0]);
+    bool some = false;
+
+    if (store_shared(runner->store) || runner->reader == NULL) {
+        return 0;
+    }
+    for (int partition = 1; partition < partitions; partition++) {
+        some = some || stream_position(runner->reader, runner_topics[0], partition) >= 0;
+    }
+    if (some && stream_position(runner->reader, runner_topics[0], 0) < 0) {
+        return ear_fail(err, EAR_CONFIG,
+                        "another sink reads %s too, and this store is one machine's: each would "
+                        "have a part of the posts. Give all sinks the same \"store: "
+                        "postgresql://…\", or run one",
+                        runner->config.settings->stream_url);
+    }
+    return 0;
+}
+
 static void warn_of_pending(struct runner *runner, int64_t mono_us)
 {
     int64_t mib = store_pending_bytes(runner->store) / INT64_C(1048576);
@@ -132,7 +158,7 @@ int runner_keep_house(struct runner *runner, bool all, int64_t mono_us, struct e
 {
     bool more = true;
 
-    if (ask_hold(runner, err) != 0 ||
+    if (check_alone(runner, err) != 0 || ask_hold(runner, err) != 0 ||
         (runner->held && keep_whole(runner, all, mono_us, err) != 0) ||
         stream_maintain(runner->config.stream, clock_now_us(runner->config.clock), &more, err) !=
             0) {

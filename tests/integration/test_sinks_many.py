@@ -180,8 +180,32 @@ def the_missing_readers_role_is_said_when_the_tables_are_made():
         expect(said == [1, 0], f"{said}")
 
 
+def of_two_sinks_that_each_have_a_sqlite_store_one_gives_up():
+    """The stream's URL was changed, the store's was not: two machines would have half of the posts each."""
+    with kafka.Kafka() as cluster, harness.place() as one, harness.place() as other:
+        for place in (one, other):
+            place.configure(CONFIGURATION.format(bootstrap=cluster.bootstrap, url="sqlite:store.db"))
+        write(one, "notes", 40)
+        role(one, "collect", "once", codes=(0, 75))
+        role(one, "process", "run", "--until-end")
+        both = [Sinks(one), Sinks(other)]
+        try:
+            for sinks in both:
+                sinks.start()
+            ended = lambda: [sinks for sinks in both if sinks.running[0][0].poll() is not None]  # noqa: E731
+            wait(ended, "one has given up", 60)
+            (loser,) = ended()
+            process, log = loser.running.pop()
+            expect(process.returncode == 78 and "postgresql://" in log.read_text(), f"it ended with {process.returncode}: {log.read_text()[-1000:]}")
+            (winner,) = [sinks for sinks in both if sinks is not loser]
+            wait(lambda: stored(winner.place).get("posts") == 40, "the other has all posts", 30)
+        finally:
+            for sinks in both:
+                sinks.stop()
+
+
 if __name__ == "__main__":
     try:
-        sys.exit(harness.main(the_missing_readers_role_is_said_when_the_tables_are_made, another_sink_is_the_holder_within_ten_seconds, killed_sinks_leave_the_store_as_one_would))
+        sys.exit(harness.main(of_two_sinks_that_each_have_a_sqlite_store_one_gives_up, the_missing_readers_role_is_said_when_the_tables_are_made, another_sink_is_the_holder_within_ten_seconds, killed_sinks_leave_the_store_as_one_would))
     except keep.Missing as absent:
         harness.skip(absent)
