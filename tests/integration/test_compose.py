@@ -37,8 +37,11 @@ def output(*command, **more):
 
 def compose():
     """compose.yml as it is meant: anchors merged, ${NAME:-default} put in."""
-    text = output("fy-tool", "--dump", "--resolve", "--mode", "json-oneline", DOCKER / "compose.yml")
-    return json.loads(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text))
+    return json.loads(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", json.dumps(yaml(DOCKER / "compose.yml"))))
+
+
+def yaml(path):
+    return json.loads(output("fy-tool", "--dump", "--resolve", "--mode", "json-oneline", path))
 
 
 def dockerfile():
@@ -94,13 +97,41 @@ def compose_reads_its_file():
         service = whole["services"][name]
         expect(service["command"] == ["run", name], f"{name} runs {service['command']}")
         expect(service["read_only"] and service["user"] == "10001:10001" and service["cap_drop"] == ["ALL"], f"{name} may do more than it needs")
-        for secret in service["secrets"]:
+    for name, service in whole["services"].items():
+        for secret in service.get("secrets", []):
             expect(secret in whole["secrets"], f"{name} wants the secret {secret}")
-        for volume in service["volumes"]:
-            expect((DOCKER / volume.split(":")[0]).exists(), f"{name} mounts {volume}, which is not there")
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            expect((DOCKER / source).exists() if source.startswith(".") else source in whole["volumes"], f"{name} mounts {volume}, which is not there")
+            expect(not source.startswith(".") or volume.endswith(":ro"), f"{name} may write to {source}")
 
 
 # --- the same commands as plain processes ---
+
+def postgres_started(whole, folder):
+    """PostgreSQL as its image starts it on an empty volume: user, password and database, then the mounted scripts. `folder`: a copy of docker/."""
+    service = whole["services"]["postgres"]
+    given = service["environment"]
+    secrets = {f"/run/secrets/{name}": folder / whole["secrets"][name]["file"] for name in service["secrets"]}
+    database = postgres.Postgres(user=given["POSTGRES_USER"], password=secrets[given["POSTGRES_PASSWORD_FILE"]].read_text(encoding="ascii"))
+    database.start()
+    try:
+        if given["POSTGRES_DB"] != "postgres":
+            database.create(given["POSTGRES_DB"])
+        for volume in service["volumes"]:
+            source, target = volume.split(":")[:2]
+            if target.startswith("/docker-entrypoint-initdb.d/"):
+                expect(target.endswith(".sql"), f"{target} is no SQL")
+                script = (folder / source).read_text(encoding="utf-8")
+                for place, here in secrets.items():
+                    script = script.replace(place, str(here))
+                for _ in range(2):  # whoever runs it again does no harm
+                    database.sql(script, given["POSTGRES_DB"])
+    except BaseException:
+        database.stop()
+        raise
+    return database
+
 
 class Stack:
     """What `docker compose up` would run, in a temporary folder. Each service is started when what it depends on is healthy."""
@@ -149,14 +180,9 @@ class Stack:
         return rows
 
     def start_servers(self):
-        given = self.whole["services"]["postgres"]["environment"]
-        expect(given["POSTGRES_PASSWORD_FILE"] == "/run/secrets/postgres_password", "PostgreSQL's password lies elsewhere")
         self.broker = kafka.Kafka(properties=self.kafka_settings)
         self.broker.start()
-        self.database = postgres.Postgres(user=given["POSTGRES_USER"], password=self.secret("postgres_password").read_text(encoding="ascii"))
-        self.database.start()
-        if given["POSTGRES_DB"] != "postgres":
-            self.database.create(given["POSTGRES_DB"])
+        self.database = postgres_started(self.whole, self.folder / "docker")
 
     def mapped(self, text, name):
         """A container's places as they are here: mounts, secrets, tmpfs, host names."""
