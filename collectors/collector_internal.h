@@ -60,6 +60,7 @@ struct listening {
     bool elsewhere; /* likewise: finished because another collector has it */
     enum collector_outcome outcome;
     struct intake_counts counts;
+    int64_t undated_told; /* of them, what the log was told of */
     int64_t requests;
 };
 

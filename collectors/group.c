@@ -78,6 +78,8 @@ static void count_posts(const struct collector *collector, const struct part *pa
     metrics_labels(labels, sizeof(labels), "source", part->listening->entry->source->name, NULL);
     metrics_add(collector->config.metrics, "earshot_collect_posts_total", labels,
                 (double)(counts->fresh + counts->edited + counts->deleted));
+    metrics_add(collector->config.metrics, "earshot_collect_undated_total", labels,
+                (double)counts->undated);
 }
 
 static void take_effect(const struct collector *collector, const struct part *part)
@@ -95,6 +97,11 @@ static void take_effect(const struct collector *collector, const struct part *pa
         listening->finished = true;
         listening->outcome = COLLECTOR_WELL;
         poll_tell_done(collector, listening);
+    }
+    if (part->failed || part->done) {
+        intake_tell_undated(listening->entry->source->name,
+                            listening->counts.undated - listening->undated_told);
+        listening->undated_told = listening->counts.undated;
     }
 }
 

@@ -384,12 +384,14 @@ static int report(const struct import *import, bool as_json, struct ear_error *e
 {
     const struct intake_counts *counts = &import->counts;
 
+    intake_tell_undated(import->name, counts->undated);
     if (as_json) {
         return collect_print_counts(import->name, counts, 0, NULL, err);
     }
-    (void)fprintf(stderr, "%s: %lld new, %lld edited, %lld unchanged, %lld rejected\n",
-                  import->name, (long long)counts->fresh, (long long)counts->edited,
-                  (long long)counts->unchanged, (long long)counts->rejected);
+    (void)fprintf(
+        stderr, "%s: %lld new, %lld edited, %lld unchanged, %lld rejected, %lld undated\n",
+        import->name, (long long)counts->fresh, (long long)counts->edited,
+        (long long)counts->unchanged, (long long)counts->rejected, (long long)counts->undated);
     if (counts->rejected > 0) {
         (void)fputs("`earshot rejects` says what could not be read\n", stderr);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collectors/intake.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "common/clock.h"
 #include "common/instant.h"
 #include "common/json/json.h"
+#include "common/log.h"
 #include "common/message/message.h"
 #include "common/metrics.h"
 #include "common/settings/settings.h"
@@ -382,6 +384,7 @@ static int publish_post(struct intake *intake, const struct post *post,
     } else {
         intake->counts.fresh++;
     }
+    intake->counts.undated += post_is_dated(post, intake->now_us) ? 0 : 1;
     return 0;
 }
 
@@ -495,6 +498,21 @@ void intake_counts_add(struct intake_counts *sum, const struct intake_counts *co
     sum->rejected += counts->rejected;
     sum->forgotten += counts->forgotten;
     sum->astray += counts->astray;
+    sum->undated += counts->undated;
+}
+
+void intake_tell_undated(const char *source, int64_t count)
+{
+    const struct log_field fields[] = {{"source", source}, {NULL, NULL}};
+
+    if (count > 0) {
+        log_event(LOG_LEVEL_WARN, fields,
+                  "%" PRId64 " %s no readable time (none, none that is a date, or one in the "
+                  "future): counted at the time of being seen, with the flag time_suspect; mind "
+                  "what is mapped to created_at, and write times such as 2026-11-20T08:00:00Z or "
+                  "20.11.2026",
+                  count, count == 1 ? "post bears" : "posts bear");
+    }
 }
 
 static bool went_in(const struct intake_counts *counts)

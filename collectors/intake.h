@@ -41,9 +41,14 @@ struct intake_counts {
     int64_t fresh, edited, deleted, unchanged, rejected, forgotten;
     int64_t astray; /* of the first three, those whose version is not of this hour: the audit counts
                        them apart */
+    int64_t undated; /* of fresh and edited: without a time of their own to be believed */
 };
 
 void intake_counts_add(struct intake_counts *sum, const struct intake_counts *counts);
+
+/* Warns in the log that so many posts of a source are counted at the time they were seen, though
+ * they may be years old, and what to do. 0: says nothing. */
+void intake_tell_undated(const char *source, int64_t count);
 
 /* One source's part in the group: what its later steps in the same group replace. All zero before
  * its first; the intake's own otherwise. */

@@ -344,8 +344,9 @@ void poll_tell_done(const struct collector *collector, const struct listening *l
 
         log_event(LOG_LEVEL_INFO, fields,
                   "so far %" PRId64 " new, %" PRId64 " edited, %" PRId64 " deleted, %" PRId64
-                  " rejected",
-                  counts->fresh, counts->edited, counts->deleted, counts->rejected);
+                  " rejected, %" PRId64 " undated",
+                  counts->fresh, counts->edited, counts->deleted, counts->rejected,
+                  counts->undated);
     }
 }
 

@@ -396,9 +396,14 @@ int64_t post_version(const struct post *post, int64_t before, int64_t now_us)
     return version <= before ? before + 1 : version;
 }
 
+bool post_is_dated(const struct post *post, int64_t now_us)
+{
+    return is_believable(post->record->created_us, now_us);
+}
+
 int64_t post_created(const struct post *post, int64_t before_us, int64_t now_us)
 {
-    if (is_believable(post->record->created_us, now_us)) {
+    if (post_is_dated(post, now_us)) {
         return post->record->created_us;
     }
     return before_us == INT64_MIN ? now_us : before_us;
@@ -498,7 +503,7 @@ static bool write_times(const struct post *post, struct json_writer *writer, int
                         int64_t now_us)
 {
     const struct source_record *record = post->record;
-    const bool created = is_believable(record->created_us, now_us);
+    const bool created = post_is_dated(post, now_us);
     const bool edited = is_believable(record->edited_us, now_us);
 
     write_instant(writer, "created_at", created ? record->created_us : first_us);

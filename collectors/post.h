@@ -95,6 +95,9 @@ int post_write_deleted(const struct post *post, struct json_writer *writer, int6
  * first seen (before_us; INT64_MIN: now). */
 int64_t post_created(const struct post *post, int64_t before_us, int64_t now_us);
 
+/* Is its own time, as of now, to be believed? */
+bool post_is_dated(const struct post *post, int64_t now_us);
+
 /* The version of a change that is seen now: later than the one before, and than the edit. */
 int64_t post_version(const struct post *post, int64_t before, int64_t now_us);
 

@@ -64,6 +64,7 @@ int collect_print_counts(const char *source, const struct intake_counts *counts,
     json_member_integer(writer, "deleted", counts->deleted);
     json_member_integer(writer, "unchanged", counts->unchanged);
     json_member_integer(writer, "rejected", counts->rejected);
+    json_member_integer(writer, "undated", counts->undated);
     json_member_integer(writer, "requests", requests);
     json_write_key(writer, "error");
     json_write_string(writer, error);

@@ -47,6 +47,8 @@ struct family {
 static const struct family families[] = {
     {"earshot_build_info", KIND_GAUGE, "Always 1; the version is its label.", NULL},
     {"earshot_collect_posts_total", KIND_COUNTER, "Posts published, by source.", NULL},
+    {"earshot_collect_undated_total", KIND_COUNTER,
+     "Of them, those without a readable time, counted at the time they were seen.", NULL},
     {"earshot_collect_requests_total", KIND_COUNTER, "Requests made, by source and answer.", NULL},
     {"earshot_collect_last_success_timestamp_seconds", KIND_GAUGE,
      "When a source was last polled without an error, in seconds since 1970.", NULL},

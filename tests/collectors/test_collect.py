@@ -77,7 +77,7 @@ class Place:
 def once_prints_a_line_for_each_source(place):
     place.configure("{name: blog, use: feed, url: \"BASE/feed\"}")
     line = place.once()["blog"]
-    assert line == {"source": "blog", "new": 2, "edited": 0, "deleted": 0, "unchanged": 0, "rejected": 0, "requests": 1, "error": None}, line
+    assert line == {"source": "blog", "new": 2, "edited": 0, "deleted": 0, "unchanged": 0, "rejected": 0, "undated": 0, "requests": 1, "error": None}, line
     Handler.items["1"] = "one, mended"
     Handler.items["3"] = "three"
     line = place.once()["blog"]
@@ -108,6 +108,54 @@ def a_source_that_drifts_is_said_to(place):
     assert "drifting: 2 of 3 records were rejected within ten minutes; `earshot rejects` shows them; the last is 'bad_json'" in status, status
     source = json.loads(place.run("status", "-o", "json", program=EARSHOT).stdout)["sources"][0]
     assert source["drifting"] is True and source["drift_error"].startswith("2 of 3"), source
+
+
+def a_time_that_cannot_be_read_is_told_once_a_poll(place):
+    place.configure("{name: answers, use: file, path: answers.csv, map: {text: Comment, created_at: Date}}")
+    table = place.folder / "answers.csv"
+    table.write_text("Comment,Date\none,31.31.2026\ntwo,20.11.2025\nthree,soon\nfour,\n")
+    done = place.run("once")
+    line = json.loads(done.stdout)
+    assert (line["new"], line["undated"]) == (4, 3) and done.stderr.count("3 posts bear no readable time") == 1, done
+    assert sorted(post["text"] for post in place.posts() if "time_suspect" in post.get("flags", [])) == ["four", "one", "three"]
+    done = place.run("once")
+    assert json.loads(done.stdout)["undated"] == 0 and "readable time" not in done.stderr, done
+    table.write_text(table.read_text() + "five,31.31.2026\nsix,2025-11-21\n")
+    done = place.run("once")
+    assert json.loads(done.stdout)["undated"] == 1 and done.stderr.count("1 post bears no readable time") == 1, done
+    done = place.run("import", "answers.csv", "--source", "again", "--map", "text=Comment,created_at=Date", "-o", "table")
+    assert done.stderr.count("4 posts bear no readable time") == 1 and "6 new, 0 edited, 0 unchanged, 0 rejected, 4 undated" in done.stderr, done
+
+
+def what_is_undated_is_a_metric_and_said_once(place):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as spare:
+        metrics = spare.server_port
+    place.configure("{name: answers, use: file, path: answers.csv, every: 1s, map: {text: Comment, created_at: Date}}",
+                    more=f"metrics: {{listen: \"127.0.0.1:{metrics}\"}}\n")
+    table = place.folder / "answers.csv"
+    table.write_text("Comment,Date\none,31.31.2026\ntwo,20.11.2025\n")
+    running = place.start("run")
+
+    def counted(posts, undated):
+        wanted = [f'earshot_collect_posts_total{{source="answers"}} {posts}\n', f'earshot_collect_undated_total{{source="answers"}} {undated}\n']
+        for _ in range(100):
+            time.sleep(0.1)
+            try:
+                text = urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=5).read().decode()
+            except OSError:
+                continue
+            if all(line in text for line in wanted):
+                return
+        raise AssertionError(text)
+
+    try:
+        counted(2, 1)
+        table.write_text(table.read_text() + "three,2025-11-20\n")
+        counted(3, 1)
+    finally:
+        running.send_signal(signal.SIGTERM)
+        said = running.communicate(timeout=10)[1]
+    assert said.count("1 post bears no readable time") == 1, said
 
 
 def a_deadline_cuts(place):
@@ -226,7 +274,8 @@ def main():
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     failed = 0
-    tests = (once_prints_a_line_for_each_source, once_says_by_its_code_what_failed, a_source_that_drifts_is_said_to, a_deadline_cuts, a_wrong_configuration_starts_nothing,
+    tests = (once_prints_a_line_for_each_source, once_says_by_its_code_what_failed, a_source_that_drifts_is_said_to, a_time_that_cannot_be_read_is_told_once_a_poll,
+             what_is_undated_is_a_metric_and_said_once, a_deadline_cuts, a_wrong_configuration_starts_nothing,
              probe_shows_and_leaves_no_trace, import_takes_a_table_once, one_collector_runs_and_ends_when_told,
              a_running_collector_retries_what_was_rejected)
     for test in tests:
