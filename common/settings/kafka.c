@@ -46,6 +46,7 @@ static void check_sign_in(struct settings *settings, const struct config_node *n
     const struct stream_security *security = &settings->stream_security;
     bool sasl = security->protocol != NULL && strncmp(security->protocol, "SASL", 4) == 0;
     bool tls = security->protocol != NULL && strstr(security->protocol, "SSL") != NULL;
+    struct ear_error why = {EAR_NONE, ""};
 
     if (sasl && (security->mechanism == NULL || security->user == NULL ||
                  (security->password == NULL && config_is_absent(config_get(node, "password"))))) {
@@ -58,6 +59,11 @@ static void check_sign_in(struct settings *settings, const struct config_node *n
         config_report(settings->config, CONFIG_ERROR, node,
                       "a user signs in by SASL only; write protocol: SASL_SSL, or leave user and "
                       "mechanism out");
+    }
+    if (sasl && security->mechanism != NULL &&
+        stream_check_mechanism(security->mechanism, &why) != 0) {
+        config_report(settings->config, CONFIG_WARNING, config_get(node, "mechanism"), "%s",
+                      why.message);
     }
     if (!tls && (security->ca != NULL || security->certificate != NULL || security->key != NULL)) {
         config_report(settings->config, CONFIG_ERROR, node,

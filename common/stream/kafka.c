@@ -238,19 +238,15 @@ static struct kafka *new_kafka(const struct stream_config *config, struct ear_er
 
 /* --- opening and closing --- */
 
-/*
- * Before 2.6.1 librdkafka repeats the client's nonce in its last message of SCRAM; Kafka 4 compares
- * it (RFC 5802, section 5.1) and refuses the right password.
- */
-static bool scram_is_broken(const struct kafka *kafka)
+/* What is to be said of how this client signs in, beside what the broker says. */
+static int check_mechanism(const struct kafka *kafka, struct ear_error *err)
 {
     for (size_t i = 0; i < kafka->setting_count; i++) {
-        if (strcmp(kafka->settings[i].name, "sasl.mechanism") == 0 &&
-            strncmp(kafka->settings[i].value, "SCRAM", 5) == 0) {
-            return rd_kafka_version() < 0x020601ff;
+        if (strcmp(kafka->settings[i].name, "sasl.mechanism") == 0) {
+            return stream_check_mechanism(kafka->settings[i].value, err);
         }
     }
-    return false;
+    return 0;
 }
 
 /*
@@ -301,15 +297,13 @@ static int fail_unreached(struct kafka *kafka, struct ear_error *err)
 static int fail_sign_in(struct kafka *kafka, struct ear_error *err)
 {
     struct ear_error why = {EAR_NONE, ""};
+    struct ear_error broken = {EAR_NONE, ""};
 
     kafka_fail(kafka, RD_KAFKA_RESP_ERR__TRANSPORT, "sign in", &why);
-    if (!scram_is_broken(kafka)) {
+    if (check_mechanism(kafka, &broken) == 0) {
         return ear_fail(err, EAR_CONFIG, "%.300s; %s", why.message, cure_of(kafka));
     }
-    return ear_fail(err, EAR_CONFIG,
-                    "%.300s; librdkafka %s cannot use SCRAM with Kafka 4 even if the password is "
-                    "right: take PLAIN over SASL_SSL, a client certificate, or librdkafka 2.6.1",
-                    why.message, rd_kafka_version_str());
+    return ear_fail(err, EAR_CONFIG, "%.300s; %.200s", why.message, broken.message);
 }
 
 /* Waits until a broker answers; a refused sign-in is known at once. */

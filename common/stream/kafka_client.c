@@ -239,6 +239,22 @@ int stream_check_option(const struct stream_option *option, struct ear_error *er
     return result;
 }
 
+/*
+ * Before 2.6.1 librdkafka repeats the client's nonce in its last message of SCRAM; Kafka 4 compares
+ * it (RFC 5802, section 5.1) and refuses the right password.
+ * https://github.com/confluentinc/librdkafka/pull/4895
+ */
+int stream_check_mechanism(const char *mechanism, struct ear_error *err)
+{
+    if (strncmp(mechanism, "SCRAM", 5) != 0 || rd_kafka_version() >= 0x020601ff) {
+        return 0;
+    }
+    return ear_fail(err, EAR_CONFIG,
+                    "librdkafka %s cannot use SCRAM with Kafka 4 even if the password is right: "
+                    "take PLAIN over SASL_SSL, a client certificate, or librdkafka 2.6.1",
+                    rd_kafka_version_str());
+}
+
 /* --- what clients say --- */
 
 static void note_trouble(struct kafka *kafka, const char *text)

@@ -99,6 +99,11 @@ int stream_check_url(const char *url, struct ear_error *err);
 EAR_MUST_CHECK
 int stream_check_option(const struct stream_option *option, struct ear_error *err);
 
+/* Says, without asking a broker, that this librdkafka cannot sign in by a mechanism at the brokers
+ * of today, though the password is right: EAR_CONFIG, and what to use instead. */
+EAR_MUST_CHECK
+int stream_check_mechanism(const char *mechanism, struct ear_error *err);
+
 /*
  * Opens the log. Config is borrowed for the call. -1: EAR_CONFIG (URL, path not usable, a topic
  * with another number of partitions, refused sign-in), EAR_RETRY (a service that does not answer;

@@ -316,6 +316,38 @@ static void kafka_without_a_shared_author_key_is_warned_about(void **state)
     settings_free(settings);
 }
 
+/* What works with the librdkafka at hand is not warned about. */
+static void scram_is_warned_about_where_it_cannot_work(void **state)
+{
+    static const char *const mechanisms[] = {"PLAIN", "SCRAM-SHA-512"};
+    char text[512];
+    char line[1400];
+
+    (void)state;
+    put("author_key", "0123456789abcdef0123456789abcdef");
+    for (size_t i = 0; i < 2; i++) {
+        struct ear_error why = {EAR_NONE, ""};
+        const size_t wanted = stream_check_mechanism(mechanisms[i], &why) == 0 ? 0 : 1;
+        struct settings *settings;
+
+        (void)snprintf(text, sizeof(text),
+                       "earshot: 1\nauthors: {key: \"${file:author_key}\"}\nstream:\n"
+                       "  url: \"kafka://k-1:9092/acme\"\n"
+                       "  security: {protocol: SASL_SSL, mechanism: %s, user: me, password: "
+                       "\"${file:author_key}\"}\n",
+                       mechanisms[i]);
+        settings = load_text(text);
+        assert_int_equal(config_errors(settings->config), 0);
+        assert_int_equal(config_finding_count(settings->config), wanted);
+        if (wanted == 1) {
+            first_line(line, settings);
+            assert_non_null(strstr(line, "stream.security.mechanism: warning: librdkafka"));
+            assert_non_null(strstr(line, "PLAIN over SASL_SSL"));
+        }
+        settings_free(settings);
+    }
+}
+
 static void the_data_folder_can_be_handed_on(void **state)
 {
     struct ear_error err = {EAR_NONE, ""};
@@ -383,6 +415,7 @@ int main(void)
         TEST(secrets_in_clear_text_are_warned_about),
         TEST(short_retention_of_insights_is_warned_about),
         TEST(kafka_without_a_shared_author_key_is_warned_about),
+        TEST(scram_is_warned_about_where_it_cannot_work),
         TEST(the_data_folder_can_be_handed_on),
         TEST(a_configuration_is_found_in_this_order),
         TEST(reading_a_log_that_is_not_there_makes_nothing),

@@ -527,6 +527,22 @@ static void settings_of_librdkafka_are_checked_by_name(void **state)
     assert_int_equal(stream_check_option(&good, &err), 0);
 }
 
+static void scram_is_warned_of_where_librdkafka_cannot(void **state)
+{
+    const bool mended = rd_kafka_version() >= 0x020601ff;
+    struct ear_error err = {0};
+
+    (void)state;
+    assert_int_equal(stream_check_mechanism("PLAIN", &err), 0);
+    assert_int_equal(stream_check_mechanism("SCRAM-SHA-256", &err), mended ? 0 : -1);
+    assert_int_equal(stream_check_mechanism("SCRAM-SHA-512", &err), mended ? 0 : -1);
+    if (!mended) {
+        assert_int_equal(err.kind, EAR_CONFIG);
+        assert_non_null(strstr(err.message, rd_kafka_version_str()));
+        assert_non_null(strstr(err.message, "PLAIN over SASL_SSL"));
+    }
+}
+
 /* --- what others see --- */
 
 static rd_kafka_t *other_client(rd_kafka_type_t type)
@@ -718,6 +734,7 @@ int main(int argc, char *argv[])
         TEST(a_log_that_is_not_there_is_not_made_by_looking),
         TEST(what_a_broker_refuses_comes_with_its_cure),
         cmocka_unit_test(settings_of_librdkafka_are_checked_by_name),
+        cmocka_unit_test(scram_is_warned_of_where_librdkafka_cannot),
         TEST(messages_carry_the_headers_of_cloudevents),
         TEST(policies_are_brought_up_to_date_and_others_are_kept),
     };
