@@ -399,6 +399,16 @@ void log_plain(const char *who, const char *format, ...)
     pthread_mutex_unlock(&logger.lock);
 }
 
+bool log_json_asked(void)
+{
+    bool asked;
+
+    pthread_mutex_lock(&logger.lock);
+    asked = logger.json_asked;
+    pthread_mutex_unlock(&logger.lock);
+    return asked;
+}
+
 void log_error(const char *doing, const struct ear_error *err)
 {
     const struct log_field fields[] = {{"kind", ear_error_kind_name(err->kind)}, {NULL, NULL}};

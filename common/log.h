@@ -52,6 +52,9 @@ void log_event(enum log_level level, const struct log_field fields[], const char
  * every form but an explicit JSON; escaped, and secrets hidden, like an event. */
 void log_plain(const char *who, const char *format, ...) EAR_PRINTF(2, 3);
 
+/* Was JSON asked for expressly? Then nothing else belongs on stderr. */
+bool log_json_asked(void);
+
 /* An error at the place that decides what happens next; adds its kind. `doing` says what was under
  * way: "poll our-forum". */
 void log_error(const char *doing, const struct ear_error *err);

@@ -12,6 +12,7 @@
 
 #include "common/child.h"
 #include "common/earshot/earshot_internal.h"
+#include "common/log.h"
 
 const struct ear_option check_options[] = {
     {"online", EAR_BOOLEAN, offsetof(struct check_values, online), "false",
@@ -153,6 +154,28 @@ static void print_json(struct json_writer *writer, const struct finding *finding
     }
 }
 
+static void print_line(const struct finding *finding)
+{
+    fprintf(stderr, "%s:%d:%d %s%s%s", finding->file, (int)finding->line, (int)finding->column,
+            finding->key, finding->key[0] == '\0' ? "" : ": ", finding->error ? "" : "warning: ");
+    print_text(stderr, finding->text, 0);
+    fputc('\n', stderr);
+}
+
+static void tell(const struct finding *finding)
+{
+    const struct config_finding as_found = {
+        .severity = finding->error ? CONFIG_ERROR : CONFIG_WARNING,
+        .file = finding->file,
+        .line = (int)finding->line,
+        .column = (int)finding->column,
+        .key = finding->key,
+        .text = finding->text,
+    };
+
+    settings_tell_finding(&as_found);
+}
+
 static size_t print_all(struct findings *findings, struct json_writer *writer,
                         struct ear_error *err)
 {
@@ -168,13 +191,11 @@ static size_t print_all(struct findings *findings, struct json_writer *writer,
         errors += finding->error ? 1 : 0;
         if (writer != NULL) {
             print_json(writer, finding, err);
-            continue;
+        } else if (log_json_asked()) {
+            tell(finding);
+        } else {
+            print_line(finding);
         }
-        fprintf(stderr, "%s:%d:%d %s%s%s", finding->file, (int)finding->line, (int)finding->column,
-                finding->key, finding->key[0] == '\0' ? "" : ": ",
-                finding->error ? "" : "warning: ");
-        print_text(stderr, finding->text, 0);
-        fputc('\n', stderr);
     }
     return errors;
 }

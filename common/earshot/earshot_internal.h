@@ -55,7 +55,8 @@ int carry_through(const struct command_call *call, const struct settings *settin
 
 /*
  * What all roles find wrong with the configuration of the call, as one sorted list without
- * repetitions: on stderr, or as NDJSON on stdout. Sets *errors. -1: a program could not be asked.
+ * repetitions: on stderr (events, if the log was asked to be JSON), or as NDJSON on stdout. Sets
+ * *errors. -1: a program could not be asked.
  */
 EAR_MUST_CHECK
 int check_configuration(const struct command_call *call, bool json, size_t *errors,

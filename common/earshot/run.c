@@ -12,6 +12,7 @@
 
 #include "common/earshot/earshot_internal.h"
 #include "common/lockfile.h"
+#include "common/log.h"
 
 const struct ear_option run_options[] = {
     {"once", EAR_BOOLEAN, offsetof(struct run_values, once), "false",
@@ -170,6 +171,9 @@ static int choose_roles(bool wanted[ROLE_COUNT], const struct command_call *call
     return EXIT_DONE;
 }
 
+static const char no_source[] =
+    "names no source, so nothing is collected; `earshot example` shows some";
+
 static int run_checked(const struct command_call *call, const struct run_values *options,
                        const bool wanted[ROLE_COUNT], int64_t deadline_us, struct ear_error *err)
 {
@@ -187,9 +191,14 @@ static int run_checked(const struct command_call *call, const struct run_values 
         return -1;
     }
     if (settings->source_count == 0 && wanted[ROLE_COLLECT]) {
-        fprintf(stderr,
-                "%s names no source, so nothing is collected; `earshot example` shows some\n",
-                call->config_path == NULL ? "no configuration was found: it" : call->config_path);
+        const char *which =
+            call->config_path == NULL ? "no configuration was found: it" : call->config_path;
+
+        if (log_json_asked()) {
+            log_warn("%s %s", which, no_source);
+        } else {
+            fprintf(stderr, "%s %s\n", which, no_source);
+        }
     }
     result = options->once ? run_once(call, settings, deadline_us, err)
                            : supervise(call, settings, wanted, err);

@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "common/json/json.h"
+#include "common/log.h"
 #include "common/settings/settings_internal.h"
 
-enum { FINDING_MAX = 64 * 1024 };
+enum { FINDING_MAX = 64 * 1024, PLACE_MAX = 4200 };
 
 static int by_place(const void *one, const void *other)
 {
@@ -46,11 +47,24 @@ static void print_json(struct json_writer *writer, const struct config_finding *
     }
 }
 
-static void print_text(const struct config_finding *finding)
+void settings_tell_finding(const struct config_finding *finding)
 {
-    fprintf(stderr, "%s:%d:%d %s%s%s%s\n", finding->file, finding->line, finding->column,
-            finding->key, finding->key[0] == '\0' ? "" : ": ",
-            finding->severity == CONFIG_ERROR ? "" : "warning: ", finding->text);
+    const bool wrong = finding->severity == CONFIG_ERROR;
+    char place[PLACE_MAX];
+
+    (void)snprintf(place, sizeof place, "%s:%d:%d", finding->file, finding->line, finding->column);
+    if (log_json_asked()) {
+        const struct log_field fields[] = {
+            {"place", place},
+            {"key", finding->key[0] == '\0' ? NULL : finding->key},
+            {NULL, NULL},
+        };
+
+        log_event(wrong ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, fields, "%s", finding->text);
+        return;
+    }
+    fprintf(stderr, "%s %s%s%s%s\n", place, finding->key, finding->key[0] == '\0' ? "" : ": ",
+            wrong ? "" : "warning: ", finding->text);
 }
 
 size_t settings_print_findings(const struct settings *settings, bool json)
@@ -72,7 +86,7 @@ size_t settings_print_findings(const struct settings *settings, bool json)
         if (json) {
             print_json(writer, sorted[i]);
         } else {
-            print_text(sorted[i]);
+            settings_tell_finding(sorted[i]);
         }
     }
     fflush(stdout);

@@ -195,4 +195,8 @@ int settings_open_role_stream(struct stream **out, const struct settings *settin
  */
 size_t settings_print_findings(const struct settings *settings, bool json);
 
+/* The same for one finding on stderr: an event with the fields "place" and "key" where the log was
+ * asked to be JSON, plain text otherwise. */
+void settings_tell_finding(const struct config_finding *finding);
+
 #endif

@@ -54,6 +54,23 @@ def findings_are_ndjson_where_asked():
                           "text": "unknown key in the configuration; did you mean 'competitors'?"}], f"{lines}")
 
 
+def a_log_of_json_holds_warnings_too():
+    with harness.place() as place:
+        place.configure("earshot: 1\nstream: {topics: {insights: {retention: 30d}}}\n")
+        done = place.run("run", "--once", "--log", "json")
+        events = [json.loads(line) for line in done.stderr.splitlines()]
+        warned = [event for event in events if event["level"] == "warn" and event.get("key") == "stream.topics.insights.retention"]
+        expect(len(warned) == 1 and warned[0]["message"].startswith("shorter than") and ":2:" in warned[0]["place"], f"{events}")
+        expect(any("names no source" in event["message"] for event in events), f"{events}")
+        for command in (("run",), ("status",)):
+            (place.folder / "wrong.yaml").write_text("earshot: 1\nstrem: {}\n")
+            done = place.run(*command, "--config", "wrong.yaml", "--log", "json", codes=(78,))
+            events = [json.loads(line) for line in done.stderr.splitlines()]
+            expect(events[0]["level"] == "error" and events[0]["place"] == "wrong.yaml:2:1" and events[0]["key"] == "strem", f"{events}")
+        done = place.run("check")
+        expect("earshot.yaml:2:" in done.stderr and "retention: warning: shorter" in done.stderr, done.stderr)
+
+
 def every_example_is_valid():
     with harness.place() as place:
         names = [line.split()[0] for line in place.run("example").stdout.splitlines()]
@@ -64,6 +81,21 @@ def every_example_is_valid():
             place.configure(text)
             done = place.run("check")
             expect("valid" in done.stderr, done.stderr)
+
+
+def what_the_example_offers_for_kafka_is_valid_too():
+    with harness.place() as place:
+        lines = (EXAMPLES / "engineer.yaml").read_text(encoding="utf-8").splitlines()
+        for offered in ("# url:", "# security:", "# instance:", "# - store:"):
+            expect(sum(line.startswith(offered) for line in lines) == 1, offered)
+        lines = [" " + line[1:] if line.startswith(("# url:", "# security:", "# instance:", "# - store:")) else line
+                 for line in lines if not line.startswith("  - store: {}")]
+        for name in ("kafka_password", "db_password", "kafka-ca.pem"):
+            (place.folder / name).write_text("hunter2hunter2\n")
+            os.chmod(place.folder / name, 0o600)
+        place.configure("\n".join(lines) + "\n")
+        done = place.run("check")
+        expect("valid" in done.stderr and "hunter2" not in done.stderr, done.stderr)
 
 
 def init_writes_what_check_accepts():
@@ -94,4 +126,5 @@ def the_configuration_of_the_handbook_names_each_later_feature():
 
 if __name__ == "__main__":
     sys.exit(harness.main(every_mistake_names_line_key_and_cure, a_broken_configuration_starts_nothing, findings_are_ndjson_where_asked,
-                          every_example_is_valid, init_writes_what_check_accepts, the_configuration_of_the_handbook_names_each_later_feature))
+                          a_log_of_json_holds_warnings_too, every_example_is_valid, what_the_example_offers_for_kafka_is_valid_too,
+                          init_writes_what_check_accepts, the_configuration_of_the_handbook_names_each_later_feature))
