@@ -19,6 +19,8 @@
 #include "common/metrics.h"
 #include "tests/common/stream/fixture.h"
 
+static char program[4096]; /* this one: not /proc/self/exe, which under valgrind is valgrind */
+
 enum { COUNT = 40, ANSWER_MS = 10000 };
 
 #define ABORT "abort-cleanly-" /* and of how many records */
@@ -105,7 +107,7 @@ static pid_t start_child(const struct fixture *f, const char *part, const char *
     if (mark != NULL) {
         setenv("EARSHOT_KILL_POINT_MARK", mark, 1);
     }
-    execl("/proc/self/exe", "test_kafka", "child", part, f->folder, (char *)NULL);
+    execl(program, program, "child", part, f->folder, (char *)NULL);
     _exit(127);
 }
 
@@ -486,14 +488,15 @@ static void what_a_broker_refuses_comes_with_its_cure(void **state)
     char url[160];
 
     snprintf(url, sizeof url, "%s-refused", f->url);
-    f->config.url = url;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct stream_config config = f->config;
         struct stream *stream = NULL;
         struct ear_error err = {0};
 
-        f->config.replication = cases[i].replication;
-        f->config.security = cases[i].security;
-        assert_int_equal(stream_open(&stream, &f->config, &err), -1);
+        config.url = url;
+        config.replication = cases[i].replication;
+        config.security = cases[i].security;
+        assert_int_equal(stream_open(&stream, &config, &err), -1);
         if (strstr(err.message, cases[i].cure) == NULL) {
             fail_msg("'%s' does not say '%s'", err.message, cases[i].cure);
         }
@@ -739,6 +742,9 @@ int main(int argc, char *argv[])
         TEST(policies_are_brought_up_to_date_and_others_are_kept),
     };
 
+    if (realpath(argv[0], program) == NULL) {
+        return 1;
+    }
     cmocka_set_test_filter(getenv("EARSHOT_TEST_ONLY")); /* tests/faults */
     const char *missing = kafka_backend.missing();
 

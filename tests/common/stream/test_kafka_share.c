@@ -29,6 +29,8 @@
 #define SHORT_TRANSACTION "transaction.timeout.ms=4000"
 #define LONG_TRANSACTION "transaction.timeout.ms=10000"
 
+static char program[4096]; /* this one: not /proc/self/exe, which under valgrind is valgrind */
+
 enum { MEMBERS_MAX = 4, SKIPPED = 77, MS = 1000 };
 
 static const int64_t SECOND_US = 1000000;
@@ -84,7 +86,7 @@ static void start(struct test *test, int number, const char *instance, const cha
             setenv("EARSHOT_KILL_POINT", kill_point, 1);      /* NOLINT(concurrency-mt-unsafe) */
             setenv("EARSHOT_KILL_POINT_MARK", test->mark, 1); /* NOLINT(concurrency-mt-unsafe) */
         }
-        execl("/proc/self/exe", "test_kafka_share", "--member", test->url, instance, mode,
+        execl(program, program, "--member", test->url, instance, mode,
               "session.timeout.ms=" SESSION_MS, transaction, (char *)NULL);
         _exit(127);
     }
@@ -564,6 +566,9 @@ int main(int argc, char **argv)
         PROMISE(an_instance_that_is_used_twice_leaves),
     };
 
+    if (realpath(argv[0], program) == NULL) {
+        return 1;
+    }
     cmocka_set_test_filter(getenv("EARSHOT_TEST_ONLY")); /* tests/faults */
     if (argc > 4 && strcmp(argv[1], "--member") == 0) {
         return member_main(argc, argv);
