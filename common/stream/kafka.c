@@ -256,16 +256,16 @@ static int check_mechanism(const struct kafka *kafka, struct ear_error *err)
 static const struct {
     const char *said, *cure;
 } cures[] = {
-    {"SSL handshake failed",
-     "if this listener speaks no TLS, write PLAINTEXT or SASL_PLAINTEXT as "
-     "stream.security.protocol; if its certificate is of an authority of your own, give its file "
-     "as stream.security.ca"},
     {"incorrect security.protocol",
      "if this listener speaks TLS or SASL, write stream.security, such as {protocol: SASL_SSL, "
      "mechanism: PLAIN, …}"},
     {"mechanism",
      "mind stream.security.mechanism; a listener that names none wants no user: write PLAINTEXT "
      "or SSL as stream.security.protocol"},
+    {"SSL",
+     "if this listener speaks no TLS, write PLAINTEXT or SASL_PLAINTEXT as "
+     "stream.security.protocol; if its certificate is of an authority of your own, give its file "
+     "as stream.security.ca"},
     {"uthentication", "mind user and password in stream.security"},
     {"resolve", "correct the host in stream.url"},
     {"", "start a broker there, or correct stream.url"},
