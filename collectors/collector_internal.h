@@ -183,10 +183,11 @@ int failure_of_answer(struct collector *collector, struct listening *listening,
                       const struct fetch_answer *answer, struct ear_error *err);
 
 /* A step, or the beginning, failed with *err, which is cleared if the collector goes on. answer:
- * what the step was about; NULL: nothing. -1: EAR_FATAL. */
+ * what the step was about; NULL: nothing. wait_us: not sooner again; 0: the reader does not say.
+ * -1: EAR_FATAL. */
 EAR_MUST_CHECK
 int failure_of_step(struct collector *collector, struct listening *listening,
-                    const struct fetch_answer *answer, struct ear_error *err);
+                    const struct fetch_answer *answer, int64_t wait_us, struct ear_error *err);
 
 /* A step could not join the group: *err says why, and is cleared if the collector goes on. -1:
  * EAR_FATAL. */

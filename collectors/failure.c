@@ -208,9 +208,10 @@ int failure_of_answer(struct collector *collector, struct listening *listening,
 /* --- steps and commits --- */
 
 int failure_of_step(struct collector *collector, struct listening *listening,
-                    const struct fetch_answer *answer, struct ear_error *err)
+                    const struct fetch_answer *answer, int64_t wait_us, struct ear_error *err)
 {
-    struct verdict verdict = {.retry_after_us = -1, .again_us = SCHEDULE_DAILY_US};
+    struct verdict verdict = {.retry_after_us = wait_us > 0 ? wait_us : -1,
+                              .again_us = SCHEDULE_DAILY_US};
     const struct ear_error why = *err;
 
     if (why.kind == EAR_FATAL || why.kind == EAR_FENCED || why.kind == EAR_NONE) {

@@ -314,16 +314,13 @@ static int commit(struct import *import, struct ear_error *err)
 /* One step, and the commit where it is time. 1: there is more. */
 static int step(struct import *import, void *state, struct ear_error *err)
 {
-    enum source_next next = SOURCE_DONE;
-    struct fetch_request request = {0};
-    bool any_status = false;
+    struct source_turn turn = {0};
 
     if (intake_begin(import->intake, &import->origin, NULL, 0, clock_now_us(&import->session.clock),
                      err) != 0) {
         return -1;
     }
-    if (import->entry.reader->step(state, NULL, intake_output(import->intake), &next, &request,
-                                   &any_status, err) != 0) {
+    if (import->entry.reader->step(state, NULL, intake_output(import->intake), &turn, err) != 0) {
         intake_drop(import->intake);
         return -1;
     }
@@ -334,10 +331,10 @@ static int step(struct import *import, void *state, struct ear_error *err)
     } else if (intake_keep(import->intake, &import->part, NULL, 0, err) != 0) {
         return -1;
     }
-    if ((next != SOURCE_MORE || intake_is_full(import->intake)) && commit(import, err) != 0) {
+    if ((turn.next != SOURCE_MORE || intake_is_full(import->intake)) && commit(import, err) != 0) {
         return -1;
     }
-    return next == SOURCE_MORE ? 1 : 0;
+    return turn.next == SOURCE_MORE ? 1 : 0;
 }
 
 /*

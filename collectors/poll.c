@@ -113,6 +113,7 @@ int poll_begin(struct collector *collector, struct listening *listening, struct 
         .settings = collector->config.settings,
         .source = listening->entry->source,
         .config = listening->entry->config,
+        .self = listening->entry->reader->self,
         .cursor = listening->began_with,
         .cursor_length = standing->cursor_length,
         .now_us = collector_now_us(collector),
@@ -123,7 +124,7 @@ int poll_begin(struct collector *collector, struct listening *listening, struct 
     listening->phase = LISTENING_READY;
     collector->under_way++;
     if (listening->entry->reader->begin(&listening->state, &listening->poll, err) != 0) {
-        return failure_of_step(collector, listening, NULL, err);
+        return failure_of_step(collector, listening, NULL, 0, err);
     }
     return poll_step(collector, listening, NULL, err);
 }
@@ -218,13 +219,14 @@ void poll_tell_drift(const struct collector *collector, const struct listening *
 }
 
 /* What the step found goes into the group, where there is something to commit. */
-static int keep_step(struct collector *collector, struct listening *listening, bool done,
-                     struct ear_error *err)
+static int keep_step(struct collector *collector, struct listening *listening,
+                     const struct source_turn *turn, struct ear_error *err)
 {
     struct standing *standing = &listening->standing;
     const struct intake_counts counts = *intake_counts(collector->intake);
     struct part *part = group_join(collector, listening, err);
     const struct drift drift_before = standing->drift;
+    const bool done = turn->next == SOURCE_DONE || turn->next == SOURCE_LATER;
     enum drift_change change = DRIFT_SAME;
     const int64_t now_us = collector_now_us(collector);
     size_t length = 0;
@@ -243,6 +245,10 @@ static int keep_step(struct collector *collector, struct listening *listening, b
         standing->last_post_us = now_us;
     }
     if (done && finish_standing(collector, listening, now_us)) {
+        news = true;
+    }
+    if (turn->next == SOURCE_LATER) {
+        schedule_later(&standing->schedule, turn->wait_us, now_us);
         news = true;
     }
     if (count_drift(collector, standing, now_us, &change, err) != 0) {
@@ -321,7 +327,7 @@ static int start_fetch(struct collector *collector, struct listening *listening,
     if (fetch_start(collector->config.fetch, request, listening, err) != 0) {
         return err->kind == EAR_CONFIG && listening->any_status
                    ? answer_nothing(collector, listening, err)
-                   : failure_of_step(collector, listening, NULL, err);
+                   : failure_of_step(collector, listening, NULL, 0, err);
     }
     listening->phase = LISTENING_FETCHING;
     return 0;
@@ -354,29 +360,31 @@ int poll_step(struct collector *collector, struct listening *listening,
               const struct fetch_answer *answer, struct ear_error *err)
 {
     const struct standing *standing = &listening->standing;
-    enum source_next next = SOURCE_DONE;
-    struct fetch_request request = {0};
-    bool any_status = false;
+    struct source_turn turn = {0};
 
     if (intake_begin(collector->intake, &listening->origin, standing->cursor,
                      standing->cursor_length, collector_now_us(collector), err) != 0) {
         return failure_of_keeping(collector, listening, err);
     }
     if (listening->entry->reader->step(listening->state, answer, intake_output(collector->intake),
-                                       &next, &request, &any_status, err) != 0) {
+                                       &turn, err) != 0) {
         intake_drop(collector->intake);
-        return failure_of_step(collector, listening, answer, err);
+        return failure_of_step(collector, listening, answer, turn.wait_us, err);
+    }
+    if (turn.next == SOURCE_JUDGE) {
+        intake_drop(collector->intake);
+        return failure_of_answer(collector, listening, answer, err);
     }
     TESTPOINT("collect.after-step");
-    if (keep_step(collector, listening, next == SOURCE_DONE, err) != 0) {
+    if (keep_step(collector, listening, &turn, err) != 0) {
         intake_drop(collector->intake);
         return failure_of_keeping(collector, listening, err);
     }
-    switch (next) {
+    switch (turn.next) {
     case SOURCE_FETCH:
         hold_page(collector, listening, false);
-        listening->any_status = any_status;
-        return start_fetch(collector, listening, &request, err);
+        listening->any_status = turn.any_status;
+        return start_fetch(collector, listening, &turn.request, err);
     case SOURCE_MORE:
         hold_page(collector, listening, answer != NULL || listening->holds_page);
         queue_ready(collector, listening);

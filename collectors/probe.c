@@ -250,21 +250,26 @@ static int walk(struct probe *probe, const struct source_entry *entry, void *sta
     int requests = 0;
 
     for (int i = 0; i < PROBE_STEPS_MAX && !command_stop_asked(); i++) {
-        enum source_next next = SOURCE_DONE;
-        struct fetch_request request = {0};
-        bool any_status = false;
+        struct source_turn turn = {0};
 
-        if (entry->reader->step(state, answer, &output, &next, &request, &any_status, err) != 0) {
+        if (entry->reader->step(state, answer, &output, &turn, err) != 0) {
             return -1;
         }
+        if (turn.next == SOURCE_JUDGE) {
+            return explain(entry->source->name, answer);
+        }
+        if (turn.next == SOURCE_LATER) {
+            (void)fprintf(stderr, "%s: %s\n", entry->source->name, turn.why);
+            return EXIT_LATER;
+        }
         answer = NULL;
-        if (next == SOURCE_DONE || probe->count == PROBE_POSTS_MAX) {
+        if (turn.next == SOURCE_DONE || probe->count == PROBE_POSTS_MAX) {
             break;
         }
-        if (next == SOURCE_FETCH) {
+        if (turn.next == SOURCE_FETCH) {
             const int code = requests++ == PROBE_REQUESTS_MAX
                                  ? EXIT_DONE
-                                 : ask(probe, &request, any_status, &answer, err);
+                                 : ask(probe, &turn.request, turn.any_status, &answer, err);
 
             if (code != 0 || answer == NULL) {
                 return code;
@@ -282,6 +287,7 @@ static int probe_source(struct session *session, const struct source_entry *entr
     const struct source_poll poll = {.settings = session->settings,
                                      .source = entry->source,
                                      .config = entry->config,
+                                     .self = entry->reader->self,
                                      .now_us = probe.now_us,
                                      .probe = true};
     void *state = NULL;

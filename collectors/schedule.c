@@ -106,6 +106,13 @@ void schedule_wait(struct schedule *schedule, int64_t retry_after_us, int64_t no
     schedule->next_at_us = now_us + wait_us;
 }
 
+void schedule_later(struct schedule *schedule, int64_t wait_us, int64_t now_us)
+{
+    if (wait_us > 0) {
+        schedule->next_at_us = now_us + bounded(wait_us, 0, SCHEDULE_DAILY_US);
+    }
+}
+
 void schedule_refuse(struct schedule *schedule, int64_t again_us, int64_t now_us, uint64_t seed)
 {
     schedule->failures++;

@@ -53,6 +53,10 @@ void schedule_done(struct schedule *schedule, bool found, int64_t floor_us, int6
 void schedule_wait(struct schedule *schedule, int64_t retry_after_us, int64_t now_us,
                    uint64_t seed);
 
+/* The poll goes on in wait_us at the soonest (0: as the schedule has it): nobody failed. At most a
+ * day off. */
+void schedule_later(struct schedule *schedule, int64_t wait_us, int64_t now_us);
+
 /* Refused: red, asked again after about again_us (SCHEDULE_DAILY_US). */
 void schedule_refuse(struct schedule *schedule, int64_t again_us, int64_t now_us, uint64_t seed);
 

@@ -68,8 +68,23 @@ struct source_output {
 
 enum source_next {
     SOURCE_DONE,  /* the poll is over: head reached */
-    SOURCE_FETCH, /* hand *request to the fetcher, step again with its answer */
+    SOURCE_FETCH, /* hand turn->request to the fetcher, step again with its answer */
     SOURCE_MORE,  /* commit, then step again */
+    SOURCE_LATER, /* the poll ends here through nobody's fault (a budget is spent, a token is on its
+                     way), and goes on in turn->wait_us; turn->why says what for */
+    SOURCE_JUDGE, /* the answer in hand is no page, and the reader has nothing to say of it: the
+                     collector decides as of one that was not asked for with any_status */
+};
+
+/* What a step says. All zero before it. */
+struct source_turn {
+    enum source_next next;
+    struct fetch_request request; /* SOURCE_FETCH; strings live until the next step */
+    bool any_status; /* SOURCE_FETCH: hand the answer over though it is no page (429, 5xx, none,
+                        401, 404); else the collector judges it by itself */
+    int64_t wait_us; /* SOURCE_LATER, and where a step failed with EAR_RETRY: not sooner again; 0:
+                        as the schedule has it */
+    const char *why; /* SOURCE_LATER: a sentence; lives until the next step */
 };
 
 /* What a poll begins with. Borrowed until end. */
@@ -77,6 +92,7 @@ struct source_poll {
     const struct settings *settings;
     const struct settings_source *source;
     const void *config; /* filled from the reader's options */
+    const void *self;   /* the reader's own: source_reader.self */
     const char *cursor; /* JSON object of the last step committed; NULL: first sight */
     size_t cursor_length;
     int64_t now_us;
@@ -84,9 +100,10 @@ struct source_poll {
 };
 
 struct source_reader {
-    const char *name;                 /* what `use:` says; platform of its ids */
-    const char *about;                /* one line */
-    const char *channel;              /* default */
+    const void *self;    /* what begin and check get of it (a definition); may be NULL */
+    const char *name;    /* what `use:` says; platform of its ids */
+    const char *about;   /* one line */
+    const char *channel; /* default */
     const struct ear_option *options; /* the reader's own keys of a source */
     size_t config_size;
     /* Checks what a table cannot say; adds findings. May be absent. */
@@ -94,14 +111,11 @@ struct source_reader {
                   const void *reader_config);
     int (*begin)(void **out, const struct source_poll *poll, struct ear_error *err);
     /*
-     * One step. `answer` is NULL at first and after SOURCE_MORE. With SOURCE_FETCH fills *request
-     * (strings live until the next step). An answer that is no page (429, 5xx, no answer, 401, 404)
-     * is not handed to the reader unless the request was marked `any_status`. -1: the poll failed:
-     * EAR_RETRY (ask again later), EAR_REJECT (page useless: code in front), EAR_CONFIG.
+     * One step. `answer` is NULL at first and after SOURCE_MORE. -1: the poll failed: EAR_RETRY
+     * (ask again later), EAR_REJECT (page useless: code in front), EAR_CONFIG (red: code in front).
      */
     int (*step)(void *state, const struct fetch_answer *answer, const struct source_output *output,
-                enum source_next *next, struct fetch_request *request, bool *any_status,
-                struct ear_error *err);
+                struct source_turn *turn, struct ear_error *err);
     void (*end)(void *state);
 };
 

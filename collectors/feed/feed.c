@@ -322,39 +322,40 @@ static void ask(struct feed_state *state, struct fetch_request *request, const c
 }
 
 /* What comes after a page: a comment feed, a missing entry, or the end. */
-static enum source_next ask_next(struct feed_state *state, struct fetch_request *request,
-                                 bool *any_status)
+static void ask_next(struct feed_state *state, struct source_turn *turn)
 {
     int64_t now_us = state->poll->now_us;
 
+    turn->next = SOURCE_DONE;
     page_clear(&state->page);
     state->comments = NULL;
     if (state->poll->probe) {
-        return SOURCE_DONE;
+        return;
     }
-    *any_status = true;
+    turn->any_status = true;
     if (state->config->comments && !state->no_more_comments &&
         state->comment_feeds < COMMENT_FEEDS_A_POLL) {
         state->comments = memory_next_comments(&state->memory, state->counted, now_us);
         if (state->comments != NULL) {
             state->comment_feeds++;
             state->comments->asked_us = now_us;
-            ask(state, request, state->comments->url, state->comments->etag,
+            ask(state, &turn->request, state->comments->url, state->comments->etag,
                 state->comments->last_modified);
             state->phase = READ;
-            return SOURCE_FETCH;
+            turn->next = SOURCE_FETCH;
+            return;
         }
     }
     if (state->confirmed < CONFIRM_A_POLL) {
         state->confirming = memory_next_missing(&state->memory, now_us);
         if (state->confirming != NULL) {
             state->confirmed++;
-            ask(state, request, state->confirming->url, NULL, NULL);
+            ask(state, &turn->request, state->confirming->url, NULL, NULL);
             state->phase = CONFIRM;
-            return SOURCE_FETCH;
+            turn->next = SOURCE_FETCH;
+            return;
         }
     }
-    return SOURCE_DONE;
 }
 
 /* --- answers --- */
@@ -471,25 +472,23 @@ static int confirm(struct feed_state *state, const struct fetch_answer *answer,
 }
 
 static int step(void *user, const struct fetch_answer *answer, const struct source_output *output,
-                enum source_next *next, struct fetch_request *request, bool *any_status,
-                struct ear_error *err)
+                struct source_turn *turn, struct ear_error *err)
 {
     struct feed_state *state = user;
     bool all = true;
 
-    *any_status = false;
     if (state->phase == ASK) {
-        ask(state, request, state->config->url, NULL, NULL);
+        ask(state, &turn->request, state->config->url, NULL, NULL);
         state->phase = READ;
-        *next = SOURCE_FETCH;
+        turn->next = SOURCE_FETCH;
         return 0;
     }
     if (state->phase == READ && answer->status == 304 && state->memory.fresh &&
         !state->asked_again) {
         /* The ETag is of the address that was configured before. */
-        state->asked_again = *any_status = true;
-        ask(state, request, state->config->url, NULL, NULL);
-        *next = SOURCE_FETCH;
+        state->asked_again = turn->any_status = true;
+        ask(state, &turn->request, state->config->url, NULL, NULL);
+        turn->next = SOURCE_FETCH;
         return 0;
     }
     if (state->phase == READ) {
@@ -506,9 +505,9 @@ static int step(void *user, const struct fetch_answer *answer, const struct sour
     if (state->phase == CONFIRM && confirm(state, answer, output, err) != 0) {
         return -1;
     }
-    *next = SOURCE_MORE;
+    turn->next = SOURCE_MORE;
     if (all) {
-        *next = ask_next(state, request, any_status);
+        ask_next(state, turn);
     }
     return put_cursor(state, output, err);
 }

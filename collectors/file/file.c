@@ -556,22 +556,19 @@ static int put_cursor(struct file_state *state, const struct source_output *outp
 }
 
 static int step(void *user, const struct fetch_answer *answer, const struct source_output *output,
-                enum source_next *next, struct fetch_request *request, bool *any_status,
-                struct ear_error *err)
+                struct source_turn *turn, struct ear_error *err)
 {
     struct file_state *state = user;
     bool more = true;
 
     (void)answer;
-    (void)request;
-    (void)any_status;
-    *next = SOURCE_MORE;
+    turn->next = SOURCE_MORE;
     if (!state->listed && list_files(state, err) != 0) {
         return -1;
     }
     if (state->open == NULL) {
         if (!next_file(state, err)) {
-            *next = SOURCE_DONE;
+            turn->next = SOURCE_DONE;
             return err->kind == EAR_NONE ? put_cursor(state, output, err) : -1;
         }
         if (open_file(state, output, err) != 0) {
@@ -587,7 +584,7 @@ static int step(void *user, const struct fetch_answer *answer, const struct sour
         state->next++;
     }
     if (state->poll->probe && (more || state->next == state->found.gl_pathc)) {
-        *next = SOURCE_DONE;
+        turn->next = SOURCE_DONE;
     }
     return put_cursor(state, output, err);
 }

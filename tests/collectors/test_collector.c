@@ -120,15 +120,15 @@ static int emit_items(const struct step *step, const struct source_output *outpu
 }
 
 static int script_step(void *state, const struct fetch_answer *answer,
-                       const struct source_output *output, enum source_next *next,
-                       struct fetch_request *request, bool *any_status, struct ear_error *err)
+                       const struct source_output *output, struct source_turn *turn,
+                       struct ear_error *err)
 {
     struct reading *reading = state;
     const struct step *step = NULL;
     char cursor[32];
 
     if (reading->at >= script.count) {
-        *next = SOURCE_DONE;
+        turn->next = SOURCE_DONE;
         return 0;
     }
     step = &script.steps[reading->at];
@@ -137,9 +137,9 @@ static int script_step(void *state, const struct fetch_answer *answer,
     } else if (step->url != NULL) {
         (void)snprintf(reading->url, sizeof(reading->url), "%s%s",
                        *step->url == '/' ? script.base : "", step->url);
-        request->url = reading->url;
-        *any_status = step->any_status;
-        *next = SOURCE_FETCH;
+        turn->request.url = reading->url;
+        turn->any_status = step->any_status;
+        turn->next = SOURCE_FETCH;
         return 0;
     }
     if (step->failure != EAR_NONE) {
@@ -147,7 +147,7 @@ static int script_step(void *state, const struct fetch_answer *answer,
     }
     reading->at++;
     (void)snprintf(cursor, sizeof(cursor), "{\"at\":%zu}", reading->at);
-    *next = reading->at == script.count ? SOURCE_DONE : SOURCE_MORE;
+    turn->next = reading->at == script.count ? SOURCE_DONE : SOURCE_MORE;
     if (emit_items(step, output, err) != 0) {
         return -1;
     }

@@ -80,14 +80,11 @@ static int remember(const struct reading *reading, const struct source_output *o
 }
 
 static int step(void *state, const struct fetch_answer *answer, const struct source_output *output,
-                enum source_next *next, struct fetch_request *request, bool *any_status,
-                struct ear_error *err)
+                struct source_turn *turn, struct ear_error *err)
 {
     struct reading *reading = state;
 
     (void)answer;
-    (void)request;
-    (void)any_status;
     reading->step++;
     if (emit(reading, output, err) != 0 || remember(reading, output, err) != 0) {
         return -1;
@@ -95,7 +92,7 @@ static int step(void *state, const struct fetch_answer *answer, const struct sou
     if (strncmp(reading->source, "bad-", 4) == 0) {
         return ear_fail(err, EAR_REJECT, "bad_json: a page was expected");
     }
-    *next =
+    turn->next =
         strncmp(reading->source, "steps-", 6) == 0 && reading->step < 3 ? SOURCE_MORE : SOURCE_DONE;
     return 0;
 }

@@ -61,20 +61,22 @@ static void poll_once(struct polled *polled, const struct fetch_answer *answer, 
     static const struct settings_source source = {.name = "b", .use = "feed"};
     const struct source_output output = {polled, on_emit, on_reject, on_cursor};
     char *began_with = polled->cursor != NULL ? strdup(polled->cursor) : NULL;
-    const struct source_poll poll = {
-        &settings, &source, &config, began_with, began_with != NULL ? strlen(began_with) : 0,
-        now_us,    false};
+    const struct source_poll poll = {.settings = &settings,
+                                     .source = &source,
+                                     .config = &config,
+                                     .cursor = began_with,
+                                     .cursor_length = began_with != NULL ? strlen(began_with) : 0,
+                                     .now_us = now_us};
     struct ear_error err = {0};
-    enum source_next next = SOURCE_MORE;
+    struct source_turn turn = {.next = SOURCE_MORE};
     void *state = NULL;
 
     assert(feed_reader.begin(&state, &poll, &err) == 0);
-    while (next != SOURCE_DONE) {
-        struct fetch_request request = {0};
-        bool any_status = false;
+    while (turn.next != SOURCE_DONE) {
+        const bool fetched = turn.next == SOURCE_FETCH;
 
-        if (feed_reader.step(state, next == SOURCE_FETCH ? answer : NULL, &output, &next, &request,
-                             &any_status, &err) != 0) {
+        turn = (struct source_turn){0};
+        if (feed_reader.step(state, fetched ? answer : NULL, &output, &turn, &err) != 0) {
             assert(err.kind == EAR_REJECT && strchr(err.message, ':') != NULL);
             break;
         }

@@ -74,17 +74,15 @@ static void poll_once(struct polled *polled, const struct file_config *config)
                                      .cursor = began_with,
                                      .cursor_length = began_with != NULL ? strlen(began_with) : 0};
     struct ear_error err = {0};
-    enum source_next next = SOURCE_MORE;
+    struct source_turn turn = {.next = SOURCE_MORE};
     void *state = NULL;
     int steps = 0;
 
     polled->items = 0;
     assert(file_reader.begin(&state, &poll, &err) == 0);
-    while (next != SOURCE_DONE) {
-        struct fetch_request request = {0};
-        bool any_status = false;
-
-        assert(file_reader.step(state, NULL, &output, &next, &request, &any_status, &err) == 0);
+    while (turn.next != SOURCE_DONE) {
+        turn = (struct source_turn){0};
+        assert(file_reader.step(state, NULL, &output, &turn, &err) == 0);
         assert(++steps < 10000);
     }
     file_reader.end(state);

@@ -148,26 +148,25 @@ static int run_steps(struct poll *poll, void *state)
     const struct source_output output = {
         .user = poll, .emit = on_emit, .reject = on_reject, .cursor = on_cursor};
     struct fetch_answer answer = {0};
-    enum source_next next = SOURCE_MORE;
+    struct source_turn turn = {.next = SOURCE_MORE};
 
     for (;;) {
-        struct fetch_request request = {0};
-        bool any_status = false;
-        bool fetched = next == SOURCE_FETCH;
+        const bool fetched = turn.next == SOURCE_FETCH;
 
-        if (poll->reader->step(state, fetched ? &answer : NULL, &output, &next, &request,
-                               &any_status, &poll->err) != 0) {
+        turn = (struct source_turn){0};
+        if (poll->reader->step(state, fetched ? &answer : NULL, &output, &turn, &poll->err) != 0) {
             return -1;
         }
         poll->steps++;
-        if (next == SOURCE_DONE || (poll->crash_after > 0 && poll->steps == poll->crash_after)) {
+        if (turn.next == SOURCE_DONE ||
+            (poll->crash_after > 0 && poll->steps == poll->crash_after)) {
             return 0;
         }
-        if (next == SOURCE_FETCH) {
+        if (turn.next == SOURCE_FETCH) {
             poll->requests++;
-            say(poll, "ask %s", request.url);
-            answer = answer_of(poll, &request);
-            if (!any_status && answer.status != 200 && answer.status != 304) {
+            say(poll, "ask %s", turn.request.url);
+            answer = answer_of(poll, &turn.request);
+            if (!turn.any_status && answer.status != 200 && answer.status != 304) {
                 return ear_fail(&poll->err, EAR_RETRY, "status %d", answer.status);
             }
         }
