@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_COLLECTORS_DEFINITION_DEFINITION_H
+#define EARSHOT_COLLECTORS_DEFINITION_DEFINITION_H
+
+/*
+ * A platform as YAML: how to ask, how to page, where the records are, how fields map, what to fetch
+ * per record, what to visit again, how to wait. A definition is read once and checked whole (every
+ * mistake with its place); from then on it is constant data, which one engine (engine.c) interprets
+ * for every source that uses it. It is a source_reader like any other: the collector, `probe` and
+ * `check` see no difference.
+ *
+ *     built in:  SHARE/definitions/NAME.yaml       one's own: any file of `include:` that begins
+ *                                                  with `platform:`; it wins over a built-in one
+ *
+ * Threads: constant once read; one at a time while it is.
+ */
+
+#include <stddef.h>
+
+#include "collectors/source.h"
+#include "common/error.h"
+
+struct config;
+struct config_node;
+struct definition;
+struct settings;
+
+/*
+ * Reads a definition from its document. Mistakes become findings of `config`; then *out is NULL and
+ * 0 is returned. Both config and document have to live as long as the definition. -1: EAR_FATAL.
+ */
+EAR_MUST_CHECK
+int definition_read(struct definition **out, struct config *config, const struct config_node *root,
+                    struct ear_error *err);
+void definition_free(struct definition *definition);
+
+/* The reader that a definition makes; lives as long as the definition. */
+const struct source_reader *definition_reader(const struct definition *definition);
+
+/*
+ * The definitions that a configuration's sources may use. A built-in one is read when it is first
+ * asked for. Findings go into the settings' config. `definitions_find` NULL: there is none (err
+ * untouched), it is wrong (findings say why), or EAR_FATAL.
+ */
+struct definitions;
+
+EAR_MUST_CHECK
+int definitions_new(struct definitions **out, struct settings *settings, struct ear_error *err);
+void definitions_free(struct definitions *definitions);
+const struct source_reader *definitions_find(struct definitions *definitions, const char *name,
+                                             struct ear_error *err);
+
+/* The names of all, built in and own, sorted, NULL-ended; the definitions' own. */
+const char *const *definitions_names(const struct definitions *definitions);
+
+#endif
