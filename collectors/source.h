@@ -26,6 +26,7 @@ struct config;
 struct config_node;
 struct settings;
 struct settings_source;
+struct tokens;
 
 enum source_format { SOURCE_PLAIN, SOURCE_HTML };
 
@@ -79,7 +80,11 @@ enum source_next {
 /* What a step says. All zero before it. */
 struct source_turn {
     enum source_next next;
-    struct fetch_request request; /* SOURCE_FETCH; strings live until the next step */
+    struct fetch_request request; /* SOURCE_FETCH; strings live until the next step. Where its
+                                     budget is spent for longer than FETCH_WAIT_MAX_US, the
+                                     collector makes this a SOURCE_LATER by itself: it asks before
+                                     it commits the step, so the cursor must stand where the request
+                                     is still to be made */
     bool any_status; /* SOURCE_FETCH: hand the answer over though it is no page (429, 5xx, none,
                         401, 404); else the collector judges it by itself */
     int64_t wait_us; /* SOURCE_LATER, and where a step failed with EAR_RETRY: not sooner again; 0:
@@ -96,7 +101,9 @@ struct source_poll {
     const char *cursor; /* JSON object of the last step committed; NULL: first sight */
     size_t cursor_length;
     int64_t now_us;
-    bool probe; /* show what is there now: ignore the cursor, one page */
+    bool probe;            /* show what is there now: ignore the cursor, one page */
+    struct fetch *fetch;   /* to tell what an answer says of its budget; never to ask by */
+    struct tokens *tokens; /* of all sources' credentials (collectors/token) */
 };
 
 struct source_reader {

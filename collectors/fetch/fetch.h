@@ -10,6 +10,10 @@
  * credentials only on their own origin, TLS always verified. It never retries: when to ask again is
  * the scheduler's, told by `wait_us` and the kind of the error.
  *
+ * A request that names a budget of its own (struct fetch_budget: a platform's limit for one host
+ * and one credential) waits its turn there instead. What was spent, and what the server said is
+ * left, outlives the process: a restart does not begin a new quota.
+ *
  * Only fetch.c knows libcurl. Threads: one at a time, but fetch_wake from any.
  */
 
@@ -20,23 +24,59 @@
 #include "common/error.h"
 #include "common/option.h"
 
+struct clock;
 struct fetch;
 struct metrics;
 
 struct fetch_config {
-    struct ear_strings allow; /* addresses or CIDR that may be reached although internal */
-    int64_t body_limit_bytes; /* decoded; 16 MiB */
-    int64_t total_timeout_us; /* 60 s */
-    int64_t slow_timeout_us;  /* below 64 B/s for so long: cut; 30 s */
-    int64_t concurrent;       /* transfers at once; 1,000 */
-    int64_t host_concurrent;  /* to one host without a limit of its own; 4 */
-    double host_rate_per_s;   /* likewise; 10. Hosts opened by `allow` have none */
-    const char *user_agent;   /* "earshot/0.1 (+…)" */
-    struct metrics *metrics;  /* may be NULL */
+    struct ear_strings allow;  /* addresses or CIDR that may be reached although internal */
+    int64_t body_limit_bytes;  /* decoded; 16 MiB */
+    int64_t total_timeout_us;  /* 60 s */
+    int64_t slow_timeout_us;   /* below 64 B/s for so long: cut; 30 s */
+    int64_t concurrent;        /* transfers at once; 1,000 */
+    int64_t host_concurrent;   /* to one host without a limit of its own; 4 */
+    double host_rate_per_s;    /* likewise; 10. Hosts opened by `allow` have none */
+    const char *user_agent;    /* "earshot/0.1 (+…)" */
+    struct metrics *metrics;   /* may be NULL */
+    const struct clock *clock; /* of days, and of what is kept; NULL: the machine's. Borrowed */
+    const char *budget_path;   /* file that keeps budgets between runs, 0600; NULL: nowhere */
+    bool budget_read_only;     /* it is read and never written */
 };
 
 struct fetch_header {
     const char *name, *value;
+};
+
+/* How a server says when its quota is full again. */
+enum fetch_reset {
+    FETCH_RESET_SECONDS, /* from now on; fractions allowed */
+    FETCH_RESET_UNIX,    /* seconds since 1970 */
+    FETCH_RESET_RFC3339, /* an instant */
+    FETCH_RESET_MS,      /* milliseconds: since 1970 where that makes sense, else from now on */
+};
+
+enum { FETCH_LIMITS_MAX = 8, FETCH_BUDGET_ID_SIZE = 304 };
+
+/* One bound of a budget: never more than `units` in any span of per_us, or in a day of `zone`. */
+struct fetch_limit {
+    double units;
+    int64_t per_us;
+    const char *zone; /* NULL: a sliding window; else per_us is passed over: each day begins anew at
+                         midnight there */
+    const char *remaining, *reset; /* headers, in lower case, that say what is left and until when;
+                                      NULL, or a JSON pointer ("/quota_remaining"): no header */
+    enum fetch_reset reset_as;
+};
+
+/*
+ * Whose quota a request is taken from. Requests of equal id share one budget, whatever source they
+ * are of; it is the id that names it, the limits may differ (each is kept by itself, all count).
+ */
+struct fetch_budget {
+    const char *id;                   /* as fetch_budget_id makes it */
+    const struct fetch_limit *limits; /* [limit_count], at most FETCH_LIMITS_MAX */
+    size_t limit_count;
+    double cost; /* units that this request takes; usually 1; 0: free */
 };
 
 /* What is asked for. Copied by fetch_start. */
@@ -50,6 +90,7 @@ struct fetch_request {
     const char *etag,
         *last_modified; /* of the last answer, for a conditional request; NULL: none */
     const char *source; /* for metrics and messages */
+    const struct fetch_budget *budget; /* NULL: the host's own (host_concurrent, host_rate_per_s) */
 };
 
 /* What came. Lives until the next fetch_turn. */
@@ -64,6 +105,7 @@ struct fetch_answer {
         retry_after_us; /* of Retry-After in either form, capped at 1 h, negative = 1 s; -1: none */
     const struct fetch_header *headers; /* [header_count], names in lower case */
     size_t header_count;
+    int64_t date_us;          /* of Date: the server's clock; INT64_MIN: not said */
     struct ear_error failure; /* EAR_RETRY or EAR_REJECT ("forbidden_address: …", "too_big: …",
                                  "bomb: …", "slow_source: …", "tls: …"); EAR_NONE with a status */
 };
@@ -72,11 +114,15 @@ EAR_MUST_CHECK
 int fetch_open(struct fetch **out, const struct fetch_config *config, struct ear_error *err);
 void fetch_close(struct fetch *fetch); /* unfinished transfers are cut */
 
-/* Hands a request over; `user` comes back with the answer. Waits its turn by host. -1: EAR_CONFIG
- * (no http or https URL), EAR_FATAL. */
+/* Hands a request over; `user` comes back with the answer. Waits its turn by host, or by budget.
+ * -1: EAR_CONFIG (no http or https URL, an unknown zone), EAR_FATAL; EAR_RETRY: its budget is spent
+ * for longer than FETCH_WAIT_MAX_US (fetch_budget_wait_us says how long). */
 EAR_MUST_CHECK
 int fetch_start(struct fetch *fetch, const struct fetch_request *request, void *user,
                 struct ear_error *err);
+
+/* No request waits longer for its budget: it is refused instead. */
+#define FETCH_WAIT_MAX_US (INT64_C(30) * 1000000)
 
 /* Cuts whatever was asked for with this `user`: no answer of it comes any more. */
 void fetch_cancel(struct fetch *fetch, const void *user);
@@ -95,5 +141,43 @@ size_t fetch_pending(const struct fetch *fetch);
 
 /* A header of an answer, by its lower-case name; NULL: absent. */
 const char *fetch_answer_header(const struct fetch_answer *answer, const char *name);
+
+/* --- budgets --- */
+
+/*
+ * The id of a budget: the URL's host (with its port unless that is the scheme's own) and a hash of
+ * the credential (any text that tells credentials apart; NULL: none). Never the credential itself.
+ * EAR_CONFIG: no http or https URL.
+ */
+EAR_MUST_CHECK
+int fetch_budget_id(char out[FETCH_BUDGET_ID_SIZE], const char *url, const char *credential,
+                    struct ear_error *err);
+
+/* How long a request that is handed over now would wait for this budget; 0: it could go. */
+int64_t fetch_budget_wait_us(struct fetch *fetch, const struct fetch_budget *budget);
+
+/*
+ * What the server says in its answer's body of limits[limit] (what it says in the headers that the
+ * limit names is heeded by itself, and so is Retry-After of a 429 or 503): so many units are left,
+ * until reset_us from now. Below 0: not said; a reset that is not said is the end of the window.
+ */
+void fetch_budget_tell(struct fetch *fetch, const struct fetch_budget *budget, size_t limit,
+                       double remaining, int64_t reset_us);
+
+/* Nothing of this budget goes for so long. */
+void fetch_budget_rest(struct fetch *fetch, const struct fetch_budget *budget, int64_t wait_us);
+
+/*
+ * How far apart a source's requests may come if all sources that asked for this budget of late (in
+ * the last hour) share it alike; 0: no budget of that id, or nobody else to share it with and room.
+ */
+int64_t fetch_budget_share_us(struct fetch *fetch, const char *id);
+
+/*
+ * Reads "how long until" off a value in one of the notations; instants are taken against at_us (the
+ * server's own clock where it is known). Negative waits are 0. False: not understood, *wait_us
+ * untouched.
+ */
+bool fetch_reset_parse(int64_t *wait_us, const char *text, enum fetch_reset as, int64_t at_us);
 
 #endif
