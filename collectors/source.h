@@ -65,6 +65,14 @@ struct source_output {
     /* The cursor as it stands after what was emitted so far: a JSON object; opaque to the
      * collector. Last one of a step wins. */
     int (*cursor)(void *user, const char *json, size_t length, struct ear_error *err);
+    /*
+     * Posts of the source may be missing for good between two instants, through nobody's mistake: a
+     * walk met the limit of its pages before it met what was read before, or the head of what the
+     * server still has is younger than the cursor. from_us: what was read before reaches up to
+     * here; INT64_MIN: unknown; to_us: what was read now begins here. why: a sentence ("10 pages
+     * are all that the server gives"). NULL: nobody keeps the books; then the reader goes on.
+     */
+    int (*gap)(void *user, int64_t from_us, int64_t to_us, const char *why, struct ear_error *err);
 };
 
 enum source_next {
@@ -104,6 +112,16 @@ struct source_poll {
     bool probe;            /* show what is there now: ignore the cursor, one page */
     struct fetch *fetch;   /* to tell what an answer says of its budget; never to ask by */
     struct tokens *tokens; /* of all sources' credentials (collectors/token) */
+    /*
+     * 0: an ordinary poll. Otherwise one that walks into the past: each list that is paged back is
+     * walked from its head to this instant (µs), whatever was read before. How far it has come goes
+     * into the cursor with each page, beside what ordinary polls go on from, which it leaves as it
+     * is: the collector may end it between any two steps (an ordinary poll is due, or we are
+     * killed) and begins it anew later with the same instant; it then goes on where it was.
+     * SOURCE_DONE: all lists have come to that instant or to their end. A reader that always takes
+     * everything does what it always does.
+     */
+    int64_t backfill_since_us;
 };
 
 struct source_reader {

@@ -59,7 +59,8 @@ static void poll_once(struct polled *polled, const struct fetch_answer *answer, 
     static const struct feed_config config = {"https://b.example/f", true};
     static const struct settings settings = {0};
     static const struct settings_source source = {.name = "b", .use = "feed"};
-    const struct source_output output = {polled, on_emit, on_reject, on_cursor};
+    const struct source_output output = {
+        .user = polled, .emit = on_emit, .reject = on_reject, .cursor = on_cursor};
     char *began_with = polled->cursor != NULL ? strdup(polled->cursor) : NULL;
     const struct source_poll poll = {.settings = &settings,
                                      .source = &source,

@@ -66,7 +66,8 @@ static void poll_once(struct polled *polled, const struct file_config *config)
 {
     static const struct settings settings = {0};
     static const struct settings_source source = {.name = "f", .use = "file"};
-    const struct source_output output = {polled, on_emit, on_reject, on_cursor};
+    const struct source_output output = {
+        .user = polled, .emit = on_emit, .reject = on_reject, .cursor = on_cursor};
     char *began_with = polled->cursor != NULL ? strdup(polled->cursor) : NULL;
     const struct source_poll poll = {.settings = &settings,
                                      .source = &source,
