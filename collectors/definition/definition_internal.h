@@ -20,20 +20,28 @@
 /*
  * "{base}/t/{/topic_slug}/{+x}": literal text, and places that are filled from an environment:
  *
- *     {name}          a parameter of the source            {+…}   keeps : / ? # & = , ; unencoded in URLs
- *     {/pointer}      of the record in hand                {…|filter}  tail (after the last /), head
- *     {parent/pointer}  of the record whose child it is                (before the first /), host,
- *     {first/pointer}   of the answer to `first`                       unix, rfc3339, date (YYYY-MM-DD),
- *     {cursor}        where the list stands                            lower, ids (joined batch)
- *     {since}         how far back this walk goes (µs, filtered; default rfc3339)
- *     {now}  {page}  {ids}  {token}
+ *     {name}          a parameter of the source            {+…}   keeps : / ? # & = , ; unencoded
+ * in URLs
+ *     {/pointer}      of the record in hand                {…|filter}  tail (after the last /),
+ * head {parent/pointer}  of the record whose child it is                (before the first /), host,
+ *     {first/pointer}   of the answer to `first`                       unix, rfc3339, date
+ * (YYYY-MM-DD), {cursor}        where the list stands                            lower, ids (joined
+ * batch) {since}         how far back this walk goes (µs, filtered; default rfc3339) {now}  {page}
+ * {ids}  {token}
  *
  * A query member or header whose template names something absent is left out; a URL that does is an
  * error of that request ("schema: …").
  */
 struct template;
 
-enum template_use { TEMPLATE_URL, TEMPLATE_QUERY, TEMPLATE_HEADER, TEMPLATE_BODY_FORM, TEMPLATE_BODY_JSON, TEMPLATE_PLAIN };
+enum template_use {
+    TEMPLATE_URL,
+    TEMPLATE_QUERY,
+    TEMPLATE_HEADER,
+    TEMPLATE_BODY_FORM,
+    TEMPLATE_BODY_JSON,
+    TEMPLATE_PLAIN
+};
 
 /* What the places are filled from; members may be NULL or INT64_MIN: absent. */
 struct environment {
@@ -48,19 +56,20 @@ struct environment {
 
 enum value_as {
     AS_TEXT,
-    AS_HTML,    /* to be made text by the intake (format), entities and all */
-    AS_UNIX,    /* seconds since 1970, fractions allowed */
+    AS_HTML, /* to be made text by the intake (format), entities and all */
+    AS_UNIX, /* seconds since 1970, fractions allowed */
     AS_UNIX_MS,
-    AS_TIME,    /* RFC 3339 and its relatives (common/instant); no zone: the source's, else `zone` of the value */
+    AS_TIME, /* RFC 3339 and its relatives (common/instant); no zone: the source's, else `zone` of
+                the value */
     AS_INT,
     AS_NUMBER,
-    AS_HOST,    /* the host of a URL */
-    AS_JOIN,    /* an array's strings joined by `join` */
+    AS_HOST, /* the host of a URL */
+    AS_JOIN, /* an array's strings joined by `join` */
     AS_BOOLEAN,
 };
 
-/* Pointers may hold `*` (every element) and `**` (every value at any depth); a value takes the first
- * that is there and not null. */
+/* Pointers may hold `*` (every element) and `**` (every value at any depth); a value takes the
+ * first that is there and not null. */
 struct pointer {
     const char *text; /* "/data/children/*" + "/data" */
     bool of_parent, of_first;
@@ -72,20 +81,20 @@ struct value {
     size_t from_count;
     const struct template *template;
     enum value_as as;
-    const char *join;     /* AS_JOIN; ", " by default */
-    const char *fallback; /* `default`; NULL */
+    const char *join;                 /* AS_JOIN; ", " by default */
+    const char *fallback;             /* `default`; NULL */
     const struct config_node *unless; /* a scalar: a value equal to it counts as absent; NULL */
-    const char *zone;     /* AS_TIME without one; NULL: UTC */
-    double scale;         /* `out_of`: a rating is divided by it; 0: none */
-    /* {from: /includes/users, on: /id, with: /author_id, take: /name}: the element of an array of the
-     * whole answer whose `on` equals the record's `with` */
+    const char *zone;                 /* AS_TIME without one; NULL: UTC */
+    double scale;                     /* `out_of`: a rating is divided by it; 0: none */
+    /* {from: /includes/users, on: /id, with: /author_id, take: /name}: the element of an array of
+     * the whole answer whose `on` equals the record's `with` */
     const char *join_from, *join_on, *join_with, *join_take;
 };
 
 /* --- conditions: condition.c --- */
 
-/* All that is given must hold. {path: /x, is: …, in: […], over: n, under: n, present: true, matches:
- * "regular expression", changed: true, not: true} */
+/* All that is given must hold. {path: /x, is: …, in: […], over: n, under: n, present: true,
+ * matches: "regular expression", changed: true, not: true} */
 struct condition {
     struct pointer path;
     const struct config_node *is;
@@ -97,7 +106,8 @@ struct condition {
     void *matches; /* a compiled pattern (PCRE2, its door is condition.c); NULL */
 };
 
-struct conditions { /* any of them, where the vocabulary says so (skip, deleted); all of them in `when` */
+struct conditions { /* any of them, where the vocabulary says so (skip, deleted); all of them in
+                       `when` */
     struct condition *items;
     size_t count;
 };
@@ -114,8 +124,12 @@ struct request {
     const struct template *url;
     struct named_template *query, *headers, *form;
     size_t query_count, header_count, form_count;
-    const struct template *json; /* a body in JSON; NULL */
-    double cost;                 /* of the budget; 1 */
+    /* A body in JSON, NULL: none. A tree as it stands in the definition: its scalars are templates,
+     * `{{` and `}}` in them are braces (GraphQL is full of them); a member whose template names
+     * something absent is left out; `into` of a page sets the member at that pointer
+     * ("/variables/after"). */
+    const struct config_node *json;
+    double cost; /* of the budget; 1 */
     enum { ACCEPT_JSON, ACCEPT_XML, ACCEPT_NDJSON } accept;
 };
 
@@ -123,13 +137,14 @@ enum page_kind { PAGE_NONE, PAGE_TOKEN, PAGE_LINK, PAGE_LAST, PAGE_NUMBER, PAGE_
 
 struct page {
     enum page_kind kind;
-    struct pointer from; /* token, link, last: where the next one stands; of the answer (token, link) or
-                            of the last record (last) */
+    struct pointer from; /* token, link, last: where the next one stands; of the answer (token,
+                            link) or of the last record (last) */
     const char *rel;     /* link: of the header Link; NULL: from */
     const char *into;    /* the query member (form member of a POST) that carries it */
     int64_t first, size; /* number: of the first page; offset: records a page */
     int64_t max;         /* pages a walk, as the platform allows; 0: no limit */
-    struct conditions last; /* `end`: the page after which none comes, told by the answer; none: an empty one */
+    struct conditions
+        last; /* `end`: the page after which none comes, told by the answer; none: an empty one */
 };
 
 enum cursor_order { ORDER_NEWEST, ORDER_OLDEST };
@@ -138,10 +153,11 @@ struct cursor {
     struct pointer by;
     bool by_link; /* the cursor is the opaque link `rel` of the first page */
     const char *rel;
-    enum value_as as; /* AS_INT, AS_TIME, AS_UNIX, AS_TEXT (the first record's, as the server orders) */
+    enum value_as
+        as; /* AS_INT, AS_TIME, AS_UNIX, AS_TEXT (the first record's, as the server orders) */
     enum cursor_order order;
     const char *into; /* oldest, or a newest that the server bounds by itself: the query member */
-    const struct template *send; /* how the cursor is written into it; "{cursor}" by default */
+    const struct template *send;  /* how the cursor is written into it; "{cursor}" by default */
     const struct template *start; /* what is sent at first sight; NULL: nothing */
     int64_t overlap_us, overlap_count; /* one of them; how much of what was seen is read again */
 };
@@ -151,15 +167,33 @@ struct revisit {
 };
 
 enum field {
-    FIELD_ID, FIELD_HOST, FIELD_URL, FIELD_TITLE, FIELD_TEXT, FIELD_CREATED_AT, FIELD_EDITED_AT,
-    FIELD_AUTHOR_ID, FIELD_AUTHOR_NAME, FIELD_LANG, FIELD_THREAD, FIELD_PARENT, FIELD_RATING,
-    FIELD_LIKES, FIELD_REPLIES, FIELD_SHARES, FIELD_VIEWS, FIELD_CHANNEL,
+    FIELD_ID,
+    FIELD_HOST,
+    FIELD_URL,
+    FIELD_TITLE,
+    FIELD_TEXT,
+    FIELD_CREATED_AT,
+    FIELD_EDITED_AT,
+    FIELD_AUTHOR_ID,
+    FIELD_AUTHOR_NAME,
+    FIELD_LANG,
+    FIELD_THREAD,
+    FIELD_PARENT,
+    FIELD_RATING,
+    FIELD_LIKES,
+    FIELD_REPLIES,
+    FIELD_SHARES,
+    FIELD_VIEWS,
+    FIELD_CHANNEL,
     FIELD_COUNT,
 };
 
 struct map {
     const struct value *fields[FIELD_COUNT]; /* NULL: not mapped */
-    struct { const char *name; const struct value *value; } *extra; /* x_… */
+    struct {
+        const char *name;
+        const struct value *value;
+    } *extra; /* x_… */
     size_t extra_count;
 };
 
@@ -175,23 +209,29 @@ struct child {
     struct conditions skip, deleted;
     int64_t batch; /* so many parents' ids in one request, joined into {ids}; 0: one each */
     const char *join;
-    struct pointer id;   /* of a parent, for {ids} and for `changed`; "/id" by default */
+    struct pointer id;      /* of a parent, for {ids} and for `changed`; "/id" by default */
     struct child *children; /* of these records in turn */
     size_t child_count;
-    int64_t max;         /* requests a poll; 0: no limit of its own */
+    int64_t max; /* requests a poll; 0: no limit of its own */
 };
 
 struct gone {
     bool given;
-    struct request request; /* {/pointer} is not there; {id}, {url}, {thread} of the remembered record are */
+    struct request
+        request; /* {/pointer} is not there; {id}, {url}, {thread} of the remembered record are */
     int64_t statuses[8];
-    size_t status_count;          /* 404 and 410 by default */
-    struct conditions when;       /* an answer that says so by itself (deleted: true) */
-    int64_t most;                 /* asked a poll; 20 */
+    size_t status_count;    /* 404 and 410 by default */
+    struct conditions when; /* any: an answer that says so by itself ({path: /deleted, is: true},
+                               {path: /items/0, present: false} where ids are looked up) */
+    int64_t most;           /* asked a poll; 20 */
 };
 
 struct list {
     const char *name; /* "" where there is one */
+    int needs; /* `if`: the place of a parameter without which this list is not asked for; -1.
+                  A source whose parameters leave no list at all is a finding of `check`: "give
+                  one of: tag, account" */
+    struct conditions when; /* all, of the answer to `first` (a version): asked for only then */
     struct request request;
     struct pointer *records;
     size_t record_count;
@@ -213,22 +253,31 @@ struct list {
 
 /* --- whom we are, how often --- */
 
-enum auth_kind { AUTH_NONE, AUTH_HEADER, AUTH_QUERY, AUTH_BEARER, AUTH_BASIC, AUTH_OAUTH2, AUTH_LOGIN };
+enum auth_kind {
+    AUTH_NONE,
+    AUTH_HEADER,
+    AUTH_QUERY,
+    AUTH_BEARER,
+    AUTH_BASIC,
+    AUTH_OAUTH2,
+    AUTH_LOGIN
+};
 enum auth_grant { GRANT_CLIENT_CREDENTIALS, GRANT_REFRESH_TOKEN, GRANT_PASSWORD };
 
 struct auth {
     enum auth_kind kind;
-    const char *name;              /* header, query */
-    const struct template *value;  /* header, query, bearer */
+    const char *name;                       /* header, query */
+    const struct template *value;           /* header, query, bearer */
     const struct template *user, *password; /* basic; oauth2's password grant */
-    int needs;                     /* `if`: the place of a parameter without which there is no auth; -1 */
+    int needs; /* `if`: the place of a parameter without which there is no auth; -1 */
     enum auth_grant grant;
     const struct template *token_url, *id, *secret, *refresh, *scope;
-    bool via_basic;                /* the client's id and secret by Basic, else in the form */
+    bool via_basic; /* the client's id and secret by Basic, else in the form */
     /* login: a session */
     struct request login, relogin; /* relogin: with the refresh token, {token}; absent url: none */
-    struct pointer token, refresh_token, expires; /* in the answer; expires: seconds from now, or a JWT's exp is read */
-    struct conditions expired;     /* an answer that means: log in again (with `expired_status`) */
+    struct pointer token, refresh_token,
+        expires; /* in the answer; expires: seconds from now, or a JWT's exp is read */
+    struct conditions expired; /* an answer that means: log in again (with `expired_status`) */
     int64_t expired_status;
 };
 
@@ -237,10 +286,12 @@ enum reset_as { RESET_SECONDS, RESET_UNIX, RESET_RFC3339, RESET_MS };
 struct limit { /* several may hold at once */
     int64_t requests;
     int64_t per_us;
-    const char *zone;    /* of a day that begins anew at midnight; NULL: a sliding window */
-    const char *remaining, *reset; /* headers in lower case, or a pointer into the answer ("/quota_remaining") */
+    const char *zone; /* of a day that begins anew at midnight; NULL: a sliding window */
+    const char *remaining,
+        *reset; /* headers in lower case, or a pointer into the answer ("/quota_remaining") */
     enum reset_as reset_as;
-    const char *backoff; /* a pointer to seconds to rest before the same request again (Stack Exchange) */
+    const char
+        *backoff; /* a pointer to seconds to rest before the same request again (Stack Exchange) */
 };
 
 enum error_do { DO_RETRY, DO_WAIT, DO_SKIP, DO_END, DO_REFRESH, DO_STOP };
@@ -251,9 +302,9 @@ struct error_rule {
     struct conditions when;
     enum error_do what;
     const struct template *say;
-    int64_t wait_us;            /* wait; 0: as the server says, else jittered */
-    int64_t until_us;           /* wait until this time of the day in the limit's zone; -1: none */
-    struct pointer wait_from;   /* seconds in the answer's body; text NULL: none */
+    int64_t wait_us;          /* wait; 0: as the server says, else jittered */
+    int64_t until_us;         /* wait until this time of the day in the limit's zone; -1: none */
+    struct pointer wait_from; /* seconds in the answer's body; text NULL: none */
 };
 
 struct parameter {
@@ -264,10 +315,12 @@ struct parameter {
 struct definition {
     struct source_reader reader; /* what the collector sees; self is this */
     const char *platform, *channel, *about;
-    const char *host; /* a template's text or NULL: the host of ids where `map` has none; the base's */
+    const char
+        *host; /* a template's text or NULL: the host of ids where `map` has none; the base's */
     struct parameter *params;
     size_t param_count;
-    struct ear_option *options; /* one an EAR_STRING a parameter, {0}-ended; config struct: const char *[param_count] */
+    struct ear_option *options; /* one an EAR_STRING a parameter, {0}-ended; config struct: const
+                                   char *[param_count] */
     struct auth auth;
     bool has_first;
     struct request first;
@@ -322,6 +375,7 @@ int engine_begin(void **out, const struct source_poll *poll, struct ear_error *e
 int engine_step(void *state, const struct fetch_answer *answer, const struct source_output *output,
                 struct source_turn *turn, struct ear_error *err);
 void engine_end(void *state);
-void engine_check(struct config *config, const struct settings_source *source, const void *config_of);
+void engine_check(struct config *config, const struct settings_source *source,
+                  const void *config_of);
 
 #endif
