@@ -3,8 +3,9 @@
 #define EARSHOT_COLLECTORS_DEFINITION_DEFINITION_INTERNAL_H
 
 /*
- * What a definition says, once read: definition_read.c (and read_*.c) make it, everything else only
- * reads it. Strings and nodes are borrowed from the configuration. Arrays are [count].
+ * What a definition says, once read: definition_read*.c make it, everything else only reads it.
+ * Strings and nodes are borrowed from the configuration. Arrays are [count]. The vocabulary, with
+ * every key: common/earshot/examples/definition.yaml.
  */
 
 #include <stdbool.h>
@@ -15,22 +16,32 @@
 #include "common/json/json.h"
 #include "common/option.h"
 
+struct pattern;
+struct zone;
+
 /* --- templates: template.c --- */
 
 /*
  * "{base}/t/{/topic_slug}/{+x}": literal text, and places that are filled from an environment:
  *
- *     {name}          a parameter of the source            {+…}   keeps : / ? # & = , ; unencoded
- * in URLs
- *     {/pointer}      of the record in hand                {…|filter}  tail (after the last /),
- * head {parent/pointer}  of the record whose child it is                (before the first /), host,
- *     {first/pointer}   of the answer to `first`                       unix, rfc3339, date
- * (YYYY-MM-DD), {cursor}        where the list stands                            lower, ids (joined
- * batch) {since}         how far back this walk goes (µs, filtered; default rfc3339) {now}  {page}
- * {ids}  {token}
+ *     {name}            a parameter of the source; wins over the words below
+ *     {/pointer}        of the record in hand
+ *     {parent/pointer}  of the record whose child it is
+ *     {first/pointer}   of the answer to `first`
+ *     {cursor}          where the list stands         {page}     what the next page is asked with
+ *     {since} {now}     instants; as RFC 3339 where   {ids}      of a batch, joined
+ *                       no filter says otherwise      {token}    of the session
+ *     {id} {url} {thread}   of the remembered post (gone), of the id asked for (walk)
  *
- * A query member or header whose template names something absent is left out; a URL that does is an
- * error of that request ("schema: …").
+ * {+…} keeps : / ? # & = , ; @ and what is percent-encoded already, in URLs; so does a place that a
+ * URL begins with, if it is filled with http:// or https:// (its slashes at the end are dropped
+ * before another). In a query & # = are encoded all the same. Filters, up to four: |tail (after the
+ * last /) |head (before the first /) |host |lower |unix |unix_ms |rfc3339 |date (YYYY-MM-DD). A
+ * list of plain values is joined by commas; an object is absent. `{{` and `}}` are braces, and so
+ * is a `{` that is not followed by a letter, `/` or `+`.
+ *
+ * A query member, header or form field whose template names something absent is left out; a URL
+ * that does is an error of that request ("schema: …"). An empty parameter is absent.
  */
 struct template;
 
@@ -39,7 +50,6 @@ enum template_use {
     TEMPLATE_QUERY,
     TEMPLATE_HEADER,
     TEMPLATE_BODY_FORM,
-    TEMPLATE_BODY_JSON,
     TEMPLATE_PLAIN
 };
 
@@ -49,7 +59,10 @@ struct environment {
     const char *const *params; /* [definition->param_count], by the place of the parameter */
     const struct json_node *record, *parent, *first;
     const char *cursor, *page, *ids, *token;
+    const char *id, *url, *thread; /* of what is remembered (gone), or walked to (id) */
     int64_t since_us, now_us;
+    const struct fetch_answer *answer; /* for conditions on headers */
+    const struct zone *zone; /* of times without one, where the value says none; NULL: UTC */
 };
 
 /* --- values of records --- */
@@ -68,42 +81,59 @@ enum value_as {
     AS_BOOLEAN,
 };
 
-/* Pointers may hold `*` (every element) and `**` (every value at any depth); a value takes the
- * first that is there and not null. */
+/*
+ * A JSON Pointer (RFC 6901) that may hold `*` (every element of a list; an object in its place
+ * counts as a list of one) and once `**` (the value itself and all below it, whatever the depth; in
+ * the order of the text). A value takes the first that is there and not null.
+ */
+struct pointer_step {
+    enum { STEP_KEY, STEP_EACH, STEP_DEEP } kind;
+    const char *key;
+    int64_t index; /* the key as a place in a list; -1: it is none */
+};
+
 struct pointer {
-    const char *text; /* "/data/children/*" + "/data" */
+    const char *text; /* as written, without parent or first: "/data/items"; "": the value itself;
+                         NULL: none given */
+    const struct pointer_step *steps; /* [step_count] */
+    size_t step_count;
     bool of_parent, of_first;
 };
 
-/* {from: …, as: …, unless: …, match: …, default: …} or a template or a pointer alone. */
+/* {from: …, as: …, unless: …, match: …, default: …}, a template, a pointer, or a list of these. */
 struct value {
-    const struct pointer *from; /* [from_count]; 0: the template */
+    const struct pointer *from; /* [from_count]; 0: the template, or a join */
     size_t from_count;
     const struct template *template;
     enum value_as as;
-    const char *join;                 /* AS_JOIN; ", " by default */
+    const char *joiner;               /* AS_JOIN; ", " by default */
     const char *fallback;             /* `default`; NULL */
     const struct config_node *unless; /* a scalar: a value equal to it counts as absent; NULL */
-    const char *zone;                 /* AS_TIME without one; NULL: UTC */
-    double scale;                     /* `out_of`: a rating is divided by it; 0: none */
-    /* {from: /includes/users, on: /id, with: /author_id, take: /name}: the element of an array of
-     * the whole answer whose `on` equals the record's `with` */
-    const char *join_from, *join_on, *join_with, *join_take;
+    const struct pattern *match;      /* its first group, or all it matches, is the value; NULL */
+    struct zone *zone;                /* AS_TIME without one; NULL: the environment's */
+    double out_of;                    /* a rating is divided by it; 0: none */
+    /* {from: /includes/users, on: /id, with: /author_id, take: /name}: of the element of a list of
+     * the whole answer whose `on` equals the record's `with`; then `from` is that list's */
+    struct pointer join_on, join_with, join_take; /* text NULL: no join */
+    const struct value *otherwise;                /* where this one gives nothing; NULL */
 };
 
 /* --- conditions: condition.c --- */
 
-/* All that is given must hold. {path: /x, is: …, in: […], over: n, under: n, present: true,
- * matches: "regular expression", changed: true, not: true} */
+/*
+ * All that is given must hold. {path: /x, is: …, in: […], over: n, under: n, present: true,
+ * matches: "regular expression", changed: true, not: true}. Where the path names several values, it
+ * holds if it does for one of them. `header` instead of `path`: of the environment's answer.
+ */
 struct condition {
-    struct pointer path;
-    const struct config_node *is;
-    const struct config_node *in;
+    struct pointer path; /* text NULL: the header, else nothing to look at: always holds */
+    const char *header;  /* in lower case; NULL */
+    const struct config_node *is, *in;
     bool has_over, has_under, has_present, present;
     bool changed; /* remembered per record between polls: definition_memory.c */
     bool negated;
     double over, under;
-    void *matches; /* a compiled pattern (PCRE2, its door is condition.c); NULL */
+    const struct pattern *matches;
 };
 
 struct conditions { /* any of them, where the vocabulary says so (skip, deleted); all of them in
@@ -119,17 +149,27 @@ struct named_template {
     const struct template *value;
 };
 
+/*
+ * A body in JSON, as it stands in the definition: its texts are templates, and a member or element
+ * whose template names something absent is left out. Plain numbers, true, false are such in JSON
+ * too. `into` of a page sets the member at that pointer ("/variables/after").
+ */
+struct body {
+    enum { BODY_OBJECT, BODY_ARRAY, BODY_TEXT, BODY_RAW } kind;
+    const char *key; /* in an object; NULL in an array */
+    const struct template *text;
+    const char *raw; /* "3", "true" */
+    struct body *items;
+    size_t count;
+};
+
 struct request {
-    const char *method; /* "GET", "POST" */
-    const struct template *url;
+    const char *method;         /* "GET", "POST" */
+    const struct template *url; /* NULL: there is no such request */
     struct named_template *query, *headers, *form;
     size_t query_count, header_count, form_count;
-    /* A body in JSON, NULL: none. A tree as it stands in the definition: its scalars are templates,
-     * `{{` and `}}` in them are braces (GraphQL is full of them); a member whose template names
-     * something absent is left out; `into` of a page sets the member at that pointer
-     * ("/variables/after"). */
-    const struct config_node *json;
-    double cost; /* of the budget; 1 */
+    const struct body *json; /* a body in JSON; NULL */
+    double cost;             /* of the budget; 1 */
     enum { ACCEPT_JSON, ACCEPT_XML, ACCEPT_NDJSON } accept;
 };
 
@@ -139,10 +179,11 @@ struct page {
     enum page_kind kind;
     struct pointer from; /* token, link, last: where the next one stands; of the answer (token,
                             link) or of the last record (last) */
-    const char *rel;     /* link: of the header Link; NULL: from */
+    const char *rel;     /* link: of the header Link ("next" where there is no from); NULL: from */
     const char *into;    /* the query member (form member of a POST) that carries it */
-    int64_t first, size; /* number: of the first page; offset: records a page */
-    int64_t max;         /* pages a walk, as the platform allows; 0: no limit */
+    int64_t first,
+        size;    /* number: of the first page; offset: records a page (0: as many as came) */
+    int64_t max; /* pages a walk, as the platform allows; 0: no limit */
     struct conditions
         last; /* `end`: the page after which none comes, told by the answer; none: an empty one */
 };
@@ -150,6 +191,7 @@ struct page {
 enum cursor_order { ORDER_NEWEST, ORDER_OLDEST };
 
 struct cursor {
+    bool given; /* false: the whole list is read with every poll */
     struct pointer by;
     bool by_link; /* the cursor is the opaque link `rel` of the first page */
     const char *rel;
@@ -190,10 +232,10 @@ enum field {
 
 struct map {
     const struct value *fields[FIELD_COUNT]; /* NULL: not mapped */
-    struct {
+    struct map_extra {
         const char *name;
         const struct value *value;
-    } *extra; /* x_… */
+    } *extra; /* x_…; letters, digits and _ */
     size_t extra_count;
 };
 
@@ -207,9 +249,9 @@ struct child {
     struct page page;
     struct map map;
     struct conditions skip, deleted;
-    int64_t batch; /* so many parents' ids in one request, joined into {ids}; 0: one each */
-    const char *join;
-    struct pointer id;      /* of a parent, for {ids} and for `changed`; "/id" by default */
+    int64_t batch;     /* so many parents' ids in one request, joined into {ids}; 0: one each */
+    const char *join;  /* "," by default */
+    struct pointer id; /* of a parent, for {ids} and for `changed`; "/id" by default */
     struct child *children; /* of these records in turn */
     size_t child_count;
     int64_t max; /* requests a poll; 0: no limit of its own */
@@ -218,7 +260,7 @@ struct child {
 struct gone {
     bool given;
     struct request
-        request; /* {/pointer} is not there; {id}, {url}, {thread} of the remembered record are */
+        request; /* {/pointer} is not there; {id}, {url}, {thread} of the remembered post are */
     int64_t statuses[8];
     size_t status_count;    /* 404 and 410 by default */
     struct conditions when; /* any: an answer that says so by itself ({path: /deleted, is: true},
@@ -248,7 +290,7 @@ struct list {
     bool walks;
     struct request last; /* where the newest id stands */
     struct pointer last_at;
-    int64_t step;
+    int64_t step; /* from one id to the next; 1 */
 };
 
 /* --- whom we are, how often --- */
@@ -266,8 +308,9 @@ enum auth_grant { GRANT_CLIENT_CREDENTIALS, GRANT_REFRESH_TOKEN, GRANT_PASSWORD 
 
 struct auth {
     enum auth_kind kind;
-    const char *name;                       /* header, query */
-    const struct template *value;           /* header, query, bearer */
+    const char *name;             /* header, query; login: the header that carries the token */
+    const struct template *value; /* header, query, bearer; login: what that holds; both NULL:
+                                     Authorization: Bearer {token} */
     const struct template *user, *password; /* basic; oauth2's password grant */
     int needs; /* `if`: the place of a parameter without which there is no auth; -1 */
     enum auth_grant grant;
@@ -278,7 +321,7 @@ struct auth {
     struct pointer token, refresh_token,
         expires; /* in the answer; expires: seconds from now, or a JWT's exp is read */
     struct conditions expired; /* an answer that means: log in again (with `expired_status`) */
-    int64_t expired_status;
+    int64_t expired_status;    /* 0: whatever it is; 401 always means it */
 };
 
 enum reset_as { RESET_SECONDS, RESET_UNIX, RESET_RFC3339, RESET_MS };
@@ -315,10 +358,13 @@ struct parameter {
 struct definition {
     struct source_reader reader; /* what the collector sees; self is this */
     const char *platform, *channel, *about;
-    const char
-        *host; /* a template's text or NULL: the host of ids where `map` has none; the base's */
     struct parameter *params;
     size_t param_count;
+    int base; /* the place of the parameter `base`, whose host is that of ids where `map` has none;
+                 -1 */
+    struct named_template *headers; /* of every request, also of those for tokens; each request
+                                       has them among its own already */
+    size_t header_count;
     struct ear_option *options; /* one an EAR_STRING a parameter, {0}-ended; config struct: const
                                    char *[param_count] */
     struct auth auth;
@@ -336,39 +382,103 @@ struct definition {
 
 /* --- what the files of this room give each other --- */
 
+/* definition_read.c. Zeroed memory that goes with the definition; NULL with EAR_FATAL. */
+void *definition_take(struct definition *definition, size_t size, struct ear_error *err);
+/* The definition owns `thing` from here on, also after -1 (EAR_FATAL). */
+EAR_MUST_CHECK
+int definition_own(struct definition *definition, void (*release)(void *), void *thing,
+                   struct ear_error *err);
+/* The place of a parameter; -1: there is none of that name. */
+int definition_param(const struct definition *definition, const char *name);
+
+/* pattern.c: regular expressions, with limits of our own on what a stranger's text may cost. */
+EAR_MUST_CHECK
+int pattern_new(struct pattern **out, const char *text,
+                struct ear_error *err); /* EAR_CONFIG: why not */
+void pattern_free(void *pattern);
+/* Does it match anywhere? *from and *length (may be NULL): the first group, else all of it. */
+bool pattern_find(const struct pattern *pattern, const char *text, size_t length, size_t *from,
+                  size_t *found);
+
+/* pointer.c. A mistake becomes a finding, and out->text stays NULL; -1: EAR_FATAL. */
+EAR_MUST_CHECK
+int pointer_read(struct pointer *out, struct definition *definition, struct config *config,
+                 const struct config_node *node, const char *text, struct ear_error *err);
+/* Whether a scalar is one: "", or begins with /, parent/ or first/, and holds no template. */
+bool pointer_is(const char *text);
+/* What a pointer names, the first that is there and not null; NULL: nothing. */
+const struct json_node *pointer_first(const struct pointer *pointer,
+                                      const struct environment *environment);
+/* All that it names below `root`, in order, nulls too: calls back until that returns false. False:
+ * it did. */
+bool pointer_each(const struct pointer *pointer, const struct json_node *root,
+                  bool (*found)(void *user, const struct json_node *node), void *user);
+/* A string's or number's text, "true", "false"; NULL for the rest. */
+const char *scalar_text(const struct json_node *node, size_t *length);
+
 /* template.c. A mistake becomes a finding, *out NULL, 0 returned; -1: EAR_FATAL. */
 EAR_MUST_CHECK
 int template_read(const struct template **out, struct definition *definition, struct config *config,
                   const struct config_node *node, struct ear_error *err);
-/* The text, malloc'ed, encoded for its use; NULL with *absent: a place has no value; NULL else: err
- * (EAR_FATAL). The values' own bytes are never taken for structure. */
+/*
+ * The text, malloc'ed, encoded for its use: TEMPLATE_URL a whole URL, TEMPLATE_QUERY and _BODY_FORM
+ * one member's value, encoded (its literal text too), TEMPLATE_HEADER without control characters,
+ * TEMPLATE_PLAIN as it is. NULL with *absent: a place has no value; NULL else: err (EAR_REJECT
+ * "schema: …": too long; EAR_FATAL). The values' own bytes are never taken for structure.
+ */
 char *template_expand(const struct template *template, const struct environment *environment,
                       enum template_use use, bool *absent, struct ear_error *err);
+/* body.c. Reads a tree; writes it, with `page` (may be NULL) at the pointer `into` (may be NULL).
+ * The writer has the last word on what went wrong; -1: EAR_REJECT, EAR_FATAL of a template. */
+EAR_MUST_CHECK
+int body_read(const struct body **out, struct definition *definition, struct config *config,
+              const struct config_node *node, struct ear_error *err);
+EAR_MUST_CHECK
+int body_write(const struct body *body, const struct environment *environment, const char *into,
+               const char *page, struct json_writer *writer, struct ear_error *err);
 
-/* value.c. What a pointer names, the first that is there and not null; NULL: nothing. */
-const struct json_node *pointer_first(const struct pointer *pointer,
-                                      const struct environment *environment);
-/* All that it names below `root`, in order: calls back until that returns false. */
-void pointer_each(const struct pointer *pointer, const struct json_node *root,
-                  bool (*found)(void *user, const struct json_node *node), void *user);
-/* Fills a record from what is in hand; strings live in `memory` (value.c's, emptied by the caller
- * between records) or in the document. -1: EAR_REJECT ("schema: no id: …"), EAR_FATAL. */
+/* The name of a query member or form field, encoded; malloc'ed, NULL: out of memory. */
+char *template_encode_name(const char *name);
+/* The host of a URL, in lower case, its port kept unless it is the scheme's own; false: none. */
+bool template_host(const char *url, size_t length, char *out, size_t size);
+
+/* value.c. Where the strings of a record lie; emptied by the caller between records. */
 struct value_memory;
+EAR_MUST_CHECK
+int value_memory_new(struct value_memory **out, struct ear_error *err);
+void value_memory_empty(struct value_memory *memory);
+void value_memory_free(struct value_memory *memory);
+
+/*
+ * Fills a record from what is in hand (environment->record; `answer` is the whole page's root, for
+ * joins). Strings lie in `memory` or in the document. `deleted` is the caller's to set. -1:
+ * EAR_REJECT ("schema: /id is an object, not text"), EAR_FATAL.
+ */
 EAR_MUST_CHECK
 int map_record(struct source_record *out, const struct map *map,
                const struct environment *environment, const struct json_node *answer,
                struct value_memory *memory, struct ear_error *err);
+
 /* A cursor's value of a record, as comparable number (AS_INT, AS_TIME, AS_UNIX: µs for times) or as
- * text (AS_TEXT). False: it has none. */
+ * text (AS_TEXT; in the document). False: it has none. */
 bool cursor_value(const struct cursor *cursor, const struct json_node *record, int64_t *number,
                   const char **text);
 
-/* condition.c. `before`: what `changed` compares with (the value's text as remembered; NULL: first
+/* condition.c. `before`: what `changed` compares with (condition_value as remembered; NULL: first
  * seen, which counts as changed). */
 bool condition_holds(const struct condition *condition, const struct environment *environment,
                      const char *before);
+/* Any of them; all of them (`when`), those with `changed` left out: the caller's, one by one. None
+ * given: any is false, all is true. */
 bool conditions_any(const struct conditions *conditions, const struct environment *environment);
-void condition_clear(struct condition *condition);
+bool conditions_all(const struct conditions *conditions, const struct environment *environment);
+/* What `changed` remembers: the value's text, or a hash of it where that is long; "" for none. */
+enum { CONDITION_VALUE_SIZE = 40 };
+const char *condition_value(const struct condition *condition,
+                            const struct environment *environment, char out[CONDITION_VALUE_SIZE]);
+/* Whether a node of a configuration says the same as a value: false is false, 3 is 3.0, "x" is x.
+ */
+bool value_is(const struct json_node *node, const struct config_node *said);
 
 /* engine.c: what the reader of every definition does. */
 int engine_begin(void **out, const struct source_poll *poll, struct ear_error *err);
