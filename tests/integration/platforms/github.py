@@ -137,7 +137,7 @@ class GitHub(world.Platform):
     def graph(self):
         def repository(owner, name):
             if (owner, name) != ("acme", "sync"):
-                raise graphql.Wrong(f"Could not resolve to a Repository with the name '{owner}/{name}'.")
+                raise graphql.Wrong(f"Could not resolve to a Repository with the name '{owner}/{name}'.", "NOT_FOUND", ["repository"])
             return {"__typename": "Repository", "nameWithOwner": "acme/sync", "hasDiscussionsEnabled": False,
                     "discussions": lambda first=None, after=None, orderBy=None: graphql.connection("Discussion", [], first, after)}
         return {"__typename": "Query", "repository": repository}
@@ -150,7 +150,7 @@ class GitHub(world.Platform):
             told[f"github:github.com:acme/sync/issues/{post.id}"] = self.told(
                 post, title=post.title, thread=f"acme/sync/issues/{post.id}", url=self.issue_url(post))
         for post in self.comments():
-            told[f"github:github.com:acme/sync/issues/{post.thread.id}#issuecomment-{880000 + post.id}"] = self.told(
+            told[f"github:github.com:acme/sync/issues/comments/{880000 + post.id}"] = self.told(
                 post, thread=f"acme/sync/issues/{post.thread.id}", url=self.comment(post)["html_url"])
         return told
 
@@ -158,10 +158,11 @@ class GitHub(world.Platform):
 class GitHubDiscussions(GitHub):
     """Discussions, comments, replies (no deeper). The repository has no issues."""
 
+    name = "github-discussions"
     cells = {cell: "tested" for cell in world.CELLS}
 
     def configuration(self, base):
-        return [{"name": "acme-discussions", "use": "github", "repo": "acme/sync", "token": TOKEN, "discussions": "yes", "api": base}]
+        return [{"name": "acme-discussions", "use": "github-discussions", "repo": "acme/sync", "token": TOKEN, "api": base}]
 
     def roots(self):
         return []
@@ -184,8 +185,11 @@ class GitHubDiscussions(GitHub):
             post = post.parent
         return post
 
+    def node_id(self, post):
+        return f"{'D' if post.is_root else 'DC'}_kwDO{post.id}"
+
     def node(self, kind, post):
-        return {"__typename": kind, "id": f"{'D' if post.is_root else 'DC'}_{post.id}", "body": post.text, "bodyText": post.text, "bodyHTML": world.as_html(post.text),
+        return {"__typename": kind, "id": self.node_id(post), "body": post.text, "bodyText": post.text, "bodyHTML": world.as_html(post.text),
                 "createdAt": world.iso(post.created), "publishedAt": world.iso(post.created), "lastEditedAt": post.edited and world.iso(post.edited),
                 "updatedAt": world.iso(self.updated(post)), "url": self.url(post), "databaseId": post.id, "upvoteCount": post.score,
                 "author": {"__typename": "User", "login": post.author, "url": f"https://github.com/{post.author}"}}
@@ -197,11 +201,12 @@ class GitHubDiscussions(GitHub):
 
     def comment_node(self, post):
         replies = [reply for reply in self.world.replies(post.thread) if reply.deleted is None and reply.parent is not post.thread and self.top(reply) is post]
-        return {**self.node("DiscussionComment", post), "isAnswer": False, "deletedAt": None,
-                "replies": lambda first=None, after=None: graphql.connection("DiscussionComment", [self.reply_node(each) for each in replies], first, after)}
+        return {**self.node("DiscussionComment", post), "isAnswer": False, "deletedAt": None, "replyTo": None,
+                "discussion": lambda: self.discussion(post.thread), "replies": lambda first=None, after=None: graphql.connection("DiscussionComment", [self.reply_node(each) for each in replies], first, after)}
 
     def reply_node(self, post):
-        return {**self.node("DiscussionComment", post), "isAnswer": False, "deletedAt": None, "replyTo": self.comment_node(self.top(post))}
+        return {**self.node("DiscussionComment", post), "isAnswer": False, "deletedAt": None, "replyTo": self.comment_node(self.top(post)),
+                "discussion": lambda: self.discussion(post.thread)}
 
     def graph(self):
         def discussions(first=None, after=None, orderBy=None):
@@ -215,9 +220,9 @@ class GitHubDiscussions(GitHub):
             return self.discussion(post) if post and post.is_root and post.deleted is None else None
 
         def by_id(id):  # pylint: disable=redefined-builtin
-            post = self.world.get(id.split("_")[1])
+            post = self.world.get(id.partition("_kwDO")[2] or 0)
             if post is None or post.deleted is not None:
-                raise graphql.Wrong(f"Could not resolve to a node with the global id of '{id}'")
+                raise graphql.Wrong(f"Could not resolve to a node with the global id of '{id}'", "NOT_FOUND", ["node"])
             return self.discussion(post) if post.is_root else self.comment_node(post) if post.parent.is_root else self.reply_node(post)
 
         def repository(owner, name):
@@ -229,8 +234,8 @@ class GitHubDiscussions(GitHub):
     # --- what earshot should know ---
 
     def expected(self):
-        return {f"github:github.com:acme/sync/discussions/{post.thread.id}{'' if post.is_root else f'#discussioncomment-{post.id}'}": self.told(
-            post, title=post.thread.title, thread=f"acme/sync/discussions/{post.thread.id}", url=self.url(post), edited_at=post.edited)
+        return {f"github-discussions:github.com:{self.node_id(post)}": self.told(
+            post, title=post.thread.title, thread=self.node_id(post.thread), url=self.url(post), edited_at=post.edited)
                 for post in self.world.alive()}
 
 

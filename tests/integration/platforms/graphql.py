@@ -10,6 +10,10 @@ _TOKENS = re.compile(r'\s*(?:#[^\n]*\n\s*|,\s*)*(\.\.\.|[A-Za-z_]\w*|-?\d+|"(?:[
 class Wrong(Exception):
     """What the server says under "errors"."""
 
+    def __init__(self, message, kind=None, path=None):
+        super().__init__(message)
+        self.said = {"message": message, **({"type": kind, "path": path} if kind else {})}
+
 
 class _Parser:
     def __init__(self, text):
@@ -133,7 +137,7 @@ def answer(query, variables, root):
     try:
         return {"data": _select(root, _Parser(query).document(), variables or {})}
     except Wrong as wrong:
-        return {"errors": [{"message": str(wrong)}]}
+        return {**({"data": {wrong.said["path"][0]: None}} if "path" in wrong.said else {}), "errors": [wrong.said]}
 
 
 def connection(kind, items, first, after):

@@ -100,7 +100,7 @@ class World:
             if reply is None:
                 roots[number] = self.write(at)
             else:
-                self.write(at, self.random.choice([roots[number]] + self.replies(roots[number])[-3:]))
+                self.write(at, self.random.choice([roots[number]] * 3 + self.replies(roots[number])[-3:]))
 
     # --- what there is ---
 
