@@ -4,8 +4,9 @@
  * as a redirect, back into a queue.
  *
  *     fetch_start ──▶ queue of its host ──▶ active (libcurl) ──▶ done ──▶ fetch_turn
- *                            ▲                    │ redirect
- *                            └────────────────────┘
+ *                      or budget │ ▲              │ redirect      ▲
+ *                                │ └──────────────┘               │
+ *                                └─ given up: the budget is spent ┘
  */
 
 #include "collectors/fetch/fetch_internal.h"
@@ -15,7 +16,18 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/hash.h"
+#include "common/instant.h"
 #include "common/metrics.h"
+
+/* What budgets go by. */
+static int64_t budget_now_us(struct fetch *fetch)
+{
+    const struct clock machine = {0};
+    const struct clock *clock = fetch->config.clock;
+
+    return budgets_now(&fetch->budgets, clock_now_us(clock == NULL ? &machine : clock));
+}
 
 static int copy_config(struct fetch *fetch, const struct fetch_config *config,
                        struct ear_error *err)
@@ -30,7 +42,10 @@ static int copy_config(struct fetch *fetch, const struct fetch_config *config,
     if (certificates != NULL && *certificates != '\0') {
         fetch->certificates = strdup(certificates);
     }
-    if (fetch->user_agent == NULL || fetch->allow == NULL) {
+    fetch->config.budget_path = NULL;
+    fetch->budget_path = config->budget_path == NULL ? NULL : strdup(config->budget_path);
+    if (fetch->user_agent == NULL || fetch->allow == NULL ||
+        (fetch->budget_path == NULL && config->budget_path != NULL)) {
         return ear_fail_memory(err, "the fetcher");
     }
     for (size_t i = 0; i < config->allow.count; i++) {
@@ -67,6 +82,10 @@ int fetch_open(struct fetch **out, const struct fetch_config *config, struct ear
         ear_fail_memory(err, "the fetcher");
         goto done;
     }
+    if (fetch->budget_path != NULL &&
+        budgets_load(&fetch->budgets, fetch->budget_path, budget_now_us(fetch), err) != 0) {
+        goto done;
+    }
     curl_multi_setopt(fetch->multi, CURLMOPT_MAXCONNECTS,
                       (long)(config->concurrent < FETCH_IDLE_CONNECTIONS_MAX
                                  ? config->concurrent
@@ -78,6 +97,14 @@ int fetch_open(struct fetch **out, const struct fetch_config *config, struct ear
 done:
     fetch_close(fetch);
     return result;
+}
+
+/* `last`: at the end, so that it lasts. */
+static void save_budgets(struct fetch *fetch, bool last)
+{
+    if (fetch->budget_path != NULL && !fetch->config.budget_read_only) {
+        budgets_save(&fetch->budgets, fetch->budget_path, budget_now_us(fetch), last);
+    }
 }
 
 static void free_list(struct transfer *list)
@@ -102,6 +129,8 @@ void fetch_close(struct fetch *fetch)
     free_list(fetch->done);
     transfer_free(fetch->given);
     hosts_clear(&fetch->hosts);
+    save_budgets(fetch, true);
+    budgets_clear(&fetch->budgets);
     for (size_t i = 0; i < fetch->spare_count; i++) {
         curl_easy_cleanup(fetch->spare[i]);
     }
@@ -111,15 +140,34 @@ void fetch_close(struct fetch *fetch)
     }
     free(fetch->user_agent);
     free(fetch->certificates);
+    free(fetch->budget_path);
     free(fetch->allow);
     free(fetch);
 }
 
-/* Puts a transfer into the queue of the host that its URL names. */
+/* The queue of a host or, where there is a budget, of that. */
+static struct host *queue_of(struct fetch *fetch, const char *host_name, struct budget *budget)
+{
+    char name[FETCH_BUDGET_ID_SIZE + 1];
+    struct host *host = NULL;
+
+    if (budget != NULL) {
+        (void)snprintf(name, sizeof(name), "@%s", budget->id);
+    }
+    host = hosts_take(&fetch->hosts, budget == NULL ? host_name : name,
+                      fetch->config.host_rate_per_s, clock_mono_us());
+    if (host != NULL) {
+        host->budget = budget;
+    }
+    return host;
+}
+
+/* Puts a transfer into the queue of the host that its URL names, or of its budget while it is at
+ * home. */
 static int enqueue(struct fetch *fetch, struct transfer *transfer, struct ear_error *err)
 {
-    struct host *host = hosts_take(&fetch->hosts, transfer->url.host, fetch->config.host_rate_per_s,
-                                   clock_mono_us());
+    const bool at_home = strcmp(transfer->origin, transfer->url.origin) == 0;
+    struct host *host = queue_of(fetch, transfer->url.host, at_home ? transfer->budget : NULL);
     struct fetch_range address;
 
     if (host == NULL) {
@@ -132,20 +180,50 @@ static int enqueue(struct fetch *fetch, struct transfer *transfer, struct ear_er
     return 0;
 }
 
+/* Would it wait too long? Then err says so. */
+static bool is_spent(struct fetch *fetch, struct budget *budget, const struct transfer *transfer,
+                     struct ear_error *err)
+{
+    const int64_t wait_us = budget_wait_us(budget, transfer->cost, budget->waiting,
+                                           transfer->source_hash, budget_now_us(fetch));
+    char wait[DURATION_SIZE];
+
+    if (wait_us <= FETCH_WAIT_MAX_US) {
+        return false;
+    }
+    ear_fail(err, EAR_RETRY, "budget: what %s grants is spent; more in %s", transfer->url.host,
+             duration_format(wait, wait_us));
+    return true;
+}
+
 int fetch_start(struct fetch *fetch, const struct fetch_request *request, void *user,
                 struct ear_error *err)
 {
     struct transfer *transfer = NULL;
+    int result = -1;
 
     if (transfer_new(&transfer, fetch, request, user, err) != 0) {
         return -1;
     }
-    if (enqueue(fetch, transfer, err) != 0) {
-        transfer_free(transfer);
-        return -1;
+    transfer->source_hash = hash64_of(transfer->source, strlen(transfer->source), 0);
+    if (request->budget != NULL) {
+        transfer->cost = request->budget->cost;
+        if (budgets_take(&transfer->budget, &fetch->budgets, request->budget, budget_now_us(fetch),
+                         err) != 0 ||
+            is_spent(fetch, transfer->budget, transfer, err)) {
+            goto done;
+        }
     }
+    if (enqueue(fetch, transfer, err) != 0) {
+        goto done;
+    }
+    transfer = NULL;
     fetch->pending++;
-    return 0;
+    result = 0;
+
+done:
+    transfer_free(transfer);
+    return result;
 }
 
 static void count_request(struct fetch *fetch, const struct transfer *transfer)
@@ -176,20 +254,57 @@ static void settle(struct fetch *fetch, struct transfer *transfer)
     fetch->done_last = transfer;
 }
 
+/* What waits for a budget that turned out to be spent for long does not wait any more. */
+static void give_up_waiting(struct fetch *fetch, struct host *host)
+{
+    const int64_t now_us = budget_now_us(fetch);
+    struct transfer *transfer = NULL;
+    int64_t wait_us = 0;
+
+    while ((transfer = host_give_up(host, now_us, &wait_us)) != NULL) {
+        char wait[DURATION_SIZE];
+
+        transfer->budget_wait_us = wait_us;
+        ear_fail(&transfer->failure, EAR_RETRY, "budget: what %s grants is spent; more in %s",
+                 transfer->url.host, duration_format(wait, wait_us));
+        settle(fetch, transfer);
+    }
+}
+
+/* What an answer says of the budget it was taken from. */
+static void heed(struct fetch *fetch, const struct transfer *transfer)
+{
+    const struct host *host = transfer->host;
+    const int64_t now_us = budget_now_us(fetch);
+    char labels[256];
+
+    if (host->budget == NULL) {
+        return;
+    }
+    budget_read_answer(host->budget, transfer, now_us);
+    fetch->budgets.changed = true;
+    if (fetch->config.metrics != NULL && *transfer->source != '\0') {
+        metrics_set(fetch->config.metrics, "earshot_collect_quota_remaining",
+                    metrics_labels(labels, sizeof(labels), "source", transfer->source, NULL),
+                    budget_left(host->budget, now_us));
+    }
+}
+
 /* Lets go what may go now. */
 static int dispatch(struct fetch *fetch, int64_t *wait_us, struct ear_error *err)
 {
     *wait_us = INT64_MAX;
     while ((int64_t)fetch->active_count < fetch->config.concurrent) {
         const int64_t mono_us = clock_mono_us();
-        struct transfer *transfer = hosts_next(&fetch->hosts, fetch->config.host_concurrent,
-                                               fetch->config.host_rate_per_s, mono_us, wait_us);
+        struct transfer *transfer =
+            hosts_next(&fetch->hosts, fetch->config.host_concurrent, fetch->config.host_rate_per_s,
+                       mono_us, budget_now_us(fetch), wait_us);
 
         if (transfer == NULL) {
             break;
         }
         if (transfer_begin(transfer, mono_us, err) != 0) {
-            transfer->host->active--;
+            host_release(transfer);
             transfer_free(transfer);
             return -1;
         }
@@ -216,7 +331,7 @@ static void stop(struct fetch *fetch, struct transfer *transfer, CURLcode result
         transfer->next->previous = transfer->previous;
     }
     fetch->active_count--;
-    transfer->host->active--;
+    host_release(transfer);
     transfer_end(transfer, result, clock_mono_us());
 }
 
@@ -224,17 +339,20 @@ static void stop(struct fetch *fetch, struct transfer *transfer, CURLcode result
 static int finish(struct fetch *fetch, struct transfer *transfer, CURLcode result,
                   struct ear_error *err)
 {
+    struct host *host = transfer->host;
     int more = 0;
 
     stop(fetch, transfer, result);
     count_request(fetch, transfer);
+    heed(fetch, transfer);
     more = transfer_redirect(transfer, &transfer->failure);
+    if (more != 1) {
+        settle(fetch, transfer);
+    }
+    give_up_waiting(fetch, host);
     if (more == 1 && enqueue(fetch, transfer, err) != 0) {
         transfer_free(transfer);
         return -1;
-    }
-    if (more != 1) {
-        settle(fetch, transfer);
     }
     return 0;
 }
@@ -339,6 +457,7 @@ int fetch_turn(struct fetch *fetch, int timeout_ms, const struct fetch_answer **
         if (reap(fetch, err) != 0 || dispatch(fetch, &wait_us, err) != 0) {
             return -1;
         }
+        save_budgets(fetch, false);
         now_us = clock_mono_us();
         if (fetch->done != NULL || now_us >= end_us || atomic_exchange(&fetch->woken, false)) {
             break;
@@ -360,4 +479,63 @@ void fetch_wake(struct fetch *fetch)
 size_t fetch_pending(const struct fetch *fetch)
 {
     return fetch->pending;
+}
+
+/* --- budgets --- */
+
+int64_t fetch_budget_wait_us(struct fetch *fetch, const struct fetch_budget *budget,
+                             const char *source)
+{
+    struct ear_error err = {EAR_NONE, ""};
+    struct budget *taken = NULL;
+
+    /* What is wrong with it is said when the request is made. */
+    if (budgets_take(&taken, &fetch->budgets, budget, budget_now_us(fetch), &err) != 0) {
+        return 0;
+    }
+    return budget_wait_us(taken, budget->cost, taken->waiting,
+                          source == NULL ? 0 : hash64_of(source, strlen(source), 0),
+                          budget_now_us(fetch));
+}
+
+/* What was said of a budget holds for what waits too. */
+static void apply(struct fetch *fetch, struct budget *budget)
+{
+    struct host *host = queue_of(fetch, NULL, budget);
+
+    fetch->budgets.changed = true;
+    if (host != NULL) {
+        give_up_waiting(fetch, host);
+    }
+}
+
+void fetch_budget_tell(struct fetch *fetch, const struct fetch_budget *budget, size_t limit,
+                       double remaining, int64_t reset_us)
+{
+    struct budget *known = budgets_find(&fetch->budgets, budget->id);
+    struct window *window = known == NULL || limit >= budget->limit_count
+                                ? NULL
+                                : budget_window(known, &budget->limits[limit]);
+
+    if (window != NULL) {
+        budget_tell(known, window, remaining, reset_us, budget_now_us(fetch));
+        apply(fetch, known);
+    }
+}
+
+void fetch_budget_rest(struct fetch *fetch, const struct fetch_budget *budget, int64_t wait_us)
+{
+    struct budget *known = budgets_find(&fetch->budgets, budget->id);
+
+    if (known != NULL && wait_us > 0) {
+        budget_rest(known, wait_us, budget_now_us(fetch));
+        apply(fetch, known);
+    }
+}
+
+int64_t fetch_budget_share_us(struct fetch *fetch, const char *id)
+{
+    struct budget *known = budgets_find(&fetch->budgets, id);
+
+    return known == NULL ? 0 : budget_share_us(known, budget_now_us(fetch));
 }

@@ -105,6 +105,8 @@ struct fetch_answer {
         retry_after_us; /* of Retry-After in either form, capped at 1 h, negative = 1 s; -1: none */
     const struct fetch_header *headers; /* [header_count], names in lower case */
     size_t header_count;
+    int64_t budget_wait_us;   /* above 0: it was never sent, for its budget is spent for so long
+                                 (status   0, failure EAR_RETRY "budget: …"): nobody's fault */
     int64_t date_us;          /* of Date: the server's clock; INT64_MIN: not said */
     struct ear_error failure; /* EAR_RETRY or EAR_REJECT ("forbidden_address: …", "too_big: …",
                                  "bomb: …", "slow_source: …", "tls: …"); EAR_NONE with a status */
@@ -153,8 +155,10 @@ EAR_MUST_CHECK
 int fetch_budget_id(char out[FETCH_BUDGET_ID_SIZE], const char *url, const char *credential,
                     struct ear_error *err);
 
-/* How long a request that is handed over now would wait for this budget; 0: it could go. */
-int64_t fetch_budget_wait_us(struct fetch *fetch, const struct fetch_budget *budget);
+/* How long a request that is handed over now would wait for this budget; 0: it could go. A source
+ * that took far more than its share may have to wait longer; source NULL: nobody in particular. */
+int64_t fetch_budget_wait_us(struct fetch *fetch, const struct fetch_budget *budget,
+                             const char *source);
 
 /*
  * What the server says in its answer's body of limits[limit] (what it says in the headers that the
@@ -168,8 +172,8 @@ void fetch_budget_tell(struct fetch *fetch, const struct fetch_budget *budget, s
 void fetch_budget_rest(struct fetch *fetch, const struct fetch_budget *budget, int64_t wait_us);
 
 /*
- * How far apart a source's requests may come if all sources that asked for this budget of late (in
- * the last hour) share it alike; 0: no budget of that id, or nobody else to share it with and room.
+ * How far apart a source's requests may come if all sources that asked for this budget of late
+ * share it alike; at most a day. 0: no budget of that id.
  */
 int64_t fetch_budget_share_us(struct fetch *fetch, const char *id);
 

@@ -226,6 +226,14 @@ static int64_t retry_after(const struct transfer *transfer)
     return seconds <= 0 ? 1000000 : (int64_t)(seconds * 1e6);
 }
 
+static int64_t date_of(const struct transfer *transfer)
+{
+    const char *text = header_of(transfer, "date");
+    const time_t date = text == NULL ? (time_t)-1 : curl_getdate(text, NULL);
+
+    return date == (time_t)-1 ? INT64_MIN : (int64_t)date * 1000000;
+}
+
 void transfer_answer(struct fetch_answer *out, const struct transfer *transfer)
 {
     const char *type = header_of(transfer, "content-type");
@@ -241,10 +249,14 @@ void transfer_answer(struct fetch_answer *out, const struct transfer *transfer)
         .retry_after_us = retry_after(transfer),
         .headers = transfer->received,
         .header_count = transfer->received_count,
+        .date_us = date_of(transfer),
+        .budget_wait_us = transfer->budget_wait_us,
     };
     if (transfer->failure.kind != EAR_NONE) {
         out->failure = transfer->failure;
         out->status = 0;
+        out->retry_after_us =
+            transfer->budget_wait_us > 0 ? transfer->budget_wait_us : out->retry_after_us;
     } else if (transfer->cut != CUT_NOT) {
         explain_cut(&out->failure, transfer);
     } else if (transfer->result == CURLE_OK) {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One budget of requests per host: so many at once, so many a second (a token bucket of one
- * second's worth). In front of it a queue that is fair among sources by start-time fair queueing
+ * second's worth); a request with a budget of its own stands in that one's queue instead, and its
+ * limits (fetch_budget.c) take the place of the bucket. In front of it a queue that is fair among
+ * sources by start-time fair queueing
  * (Goyal, Vin, Cheng 1996): each request gets a turn, one past its source's last waiting one, or
  * the host's present turn; the lowest turn goes first, equals in order of arrival.
  *
@@ -59,7 +61,8 @@ static void sweep(struct hosts *hosts, double rate_per_s, int64_t mono_us)
         struct host *host = hosts->items[i];
 
         refill(host, rate_per_s, mono_us);
-        if (host->active == 0 && host->first == NULL && host->tokens >= most_tokens(rate_per_s)) {
+        if (host->active == 0 && host->first == NULL && !host->is_waiting &&
+            (host->budget != NULL || host->tokens >= most_tokens(rate_per_s))) {
             free(host->name);
             free(host);
         } else {
@@ -180,8 +183,34 @@ void hosts_queue(struct hosts *hosts, struct host *host, struct transfer *transf
         transfer->next->previous = transfer;
     }
     transfer->host = host;
+    if (host->budget != NULL) {
+        host->budget->waiting += transfer->cost;
+    }
     if (!host->is_waiting) {
         wait_in_ring(hosts, host);
+    }
+}
+
+/* Takes it out of its queue, wherever it stands. */
+static void unlink_waiting(struct host *host, struct transfer *transfer)
+{
+    if (transfer->previous == NULL) {
+        host->first = transfer->next;
+    } else {
+        transfer->previous->next = transfer->next;
+    }
+    if (transfer->next == NULL) {
+        host->last = transfer->previous;
+    } else {
+        transfer->next->previous = transfer->previous;
+    }
+    transfer->next = NULL;
+    transfer->previous = NULL;
+    if (host->budget != NULL) {
+        host->budget->waiting -= transfer->cost;
+        if (host->first == NULL) {
+            host->budget->waiting = 0; /* of roundings */
+        }
     }
 }
 
@@ -196,72 +225,92 @@ struct transfer *hosts_take_out(struct hosts *hosts, const void *user)
         if (each == NULL) {
             continue;
         }
-        if (each->previous == NULL) {
-            host->first = each->next;
-        } else {
-            each->previous->next = each->next;
-        }
-        if (each->next == NULL) {
-            host->last = each->previous;
-        } else {
-            each->next->previous = each->previous;
-        }
+        unlink_waiting(host, each);
         return each; /* hosts_next passes over a host without any */
     }
     return NULL;
 }
 
-static struct transfer *dequeue(struct host *host)
-{
-    struct transfer *transfer = host->first;
+/* How far down its queue a budget looks for one that may go before those in front. */
+enum { LOOK_DOWN_MAX = 32 };
 
-    host->first = transfer->next;
-    if (host->first == NULL) {
-        host->last = NULL;
-    } else {
-        host->first->previous = NULL;
-    }
-    transfer->next = NULL;
-    host->turn = transfer->turn;
-    host->active++;
-    return transfer;
+static bool has_room(const struct host *host, int64_t concurrent)
+{
+    return host->opened || (int64_t)host->active < concurrent;
 }
 
-/* 0: a request may go now; else how long until then. */
-static int64_t wait_of(struct host *host, int64_t concurrent, double rate_per_s, int64_t mono_us)
+/* The first that may go now; NULL: none, *wait_us says how long. With a budget that need not be the
+ * first of all: who took much waits longer, and not in the others' way. */
+static struct transfer *choose(struct host *host, double rate_per_s, int64_t mono_us,
+                               int64_t now_us, int64_t *wait_us)
 {
-    if (host->opened) {
-        return 0;
+    struct transfer *each = host->first;
+
+    *wait_us = INT64_MAX;
+    if (host->budget == NULL) {
+        if (host->opened) {
+            return each;
+        }
+        refill(host, rate_per_s, mono_us);
+        *wait_us = host->tokens >= 1 ? 0 : 1 + (int64_t)((1 - host->tokens) / rate_per_s * 1e6);
+        return *wait_us == 0 ? each : NULL;
     }
-    if ((int64_t)host->active >= concurrent) {
-        return INT64_MAX;
+    for (int i = 0; i < LOOK_DOWN_MAX && each != NULL; i++, each = each->next) {
+        const int64_t wait = budget_wait_us(host->budget, each->cost, 0, each->source_hash, now_us);
+
+        if (wait == 0) {
+            return each;
+        }
+        *wait_us = wait < *wait_us ? wait : *wait_us;
     }
-    refill(host, rate_per_s, mono_us);
-    return host->tokens >= 1 ? 0 : 1 + (int64_t)((1 - host->tokens) / rate_per_s * 1e6);
+    return NULL;
+}
+
+static void let_go(struct host *host, struct transfer *transfer, int64_t now_us)
+{
+    unlink_waiting(host, transfer);
+    host->turn = transfer->turn > host->turn ? transfer->turn : host->turn;
+    host->active++;
+    if (host->budget != NULL) {
+        host->budget->flying += transfer->cost;
+        budget_spend(host->budget, transfer->cost, transfer->source_hash, now_us);
+    } else {
+        host->tokens -= host->opened ? 0 : 1;
+    }
+}
+
+void host_release(struct transfer *transfer)
+{
+    struct host *host = transfer->host;
+
+    host->active--;
+    if (host->budget != NULL) {
+        host->budget->flying = host->active == 0 ? 0 : host->budget->flying - transfer->cost;
+    }
 }
 
 struct transfer *hosts_next(struct hosts *hosts, int64_t concurrent, double rate_per_s,
-                            int64_t mono_us, int64_t *wait_us)
+                            int64_t mono_us, int64_t now_us, int64_t *wait_us)
 {
     const struct host *stop = hosts->last_waiting;
-    struct host *host = NULL;
 
     *wait_us = INT64_MAX;
     while (hosts->first_waiting != NULL) {
-        int64_t wait = 0;
+        struct host *host = leave_ring(hosts);
+        struct transfer *transfer = NULL;
+        int64_t wait = INT64_MAX;
 
-        host = leave_ring(hosts);
         if (host->first == NULL) { /* what waited was taken out */
             if (host == stop) {
                 break;
             }
             continue;
         }
-        wait = wait_of(host, concurrent, rate_per_s, mono_us);
-        if (wait == 0) {
-            struct transfer *transfer = dequeue(host);
-
-            host->tokens -= host->opened ? 0 : 1;
+        if (has_room(host, concurrent)) {
+            transfer = choose(host, rate_per_s, mono_us, now_us, &wait);
+        }
+        if (transfer != NULL) {
+            let_go(host, transfer, now_us);
             if (host->first != NULL) {
                 wait_in_ring(hosts, host);
             }
@@ -272,6 +321,22 @@ struct transfer *hosts_next(struct hosts *hosts, int64_t concurrent, double rate
         if (host == stop) {
             break;
         }
+    }
+    return NULL;
+}
+
+struct transfer *host_give_up(struct host *host, int64_t now_us, int64_t *wait_us)
+{
+    double ahead = 0;
+
+    for (struct transfer *each = host->first; host->budget != NULL && each != NULL;
+         each = each->next) {
+        *wait_us = budget_wait_us(host->budget, each->cost, ahead, each->source_hash, now_us);
+        if (*wait_us > FETCH_WAIT_MAX_US) {
+            unlink_waiting(host, each);
+            return each;
+        }
+        ahead += each->cost;
     }
     return NULL;
 }

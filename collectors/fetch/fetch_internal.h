@@ -34,6 +34,8 @@ enum {
 
 /* --- addresses --- */
 
+struct transfer;
+
 /* An address range; IPv4 lies in ::ffff:0:0/96. */
 struct fetch_range {
     unsigned char bytes[16];
@@ -58,14 +60,117 @@ enum fetch_verdict fetch_judge_address(const struct sockaddr *address,
 /* Numeric text of an address; out has INET6_ADDRSTRLEN bytes. Returns out. */
 const char *fetch_address_text(char out[INET6_ADDRSTRLEN], const struct sockaddr *address);
 
+/* --- budgets --- */
+
+enum {
+    FETCH_SLOTS = 60,          /* parts of a sliding window */
+    FETCH_SHARERS_MAX = 16384, /* sources of one budget that are told apart */
+    FETCH_BUDGETS_KEPT = 8192, /* in the file */
+    FETCH_BUDGET_FILE_BYTES = 16 * 1024 * 1024,
+};
+
+/* One limit, and what was spent of it. */
+struct window {
+    double units;
+    int64_t per_us, slot_us; /* of a sliding one */
+    char *zone_name;         /* NULL: a sliding one */
+    struct zone *zone;
+    char *remaining, *reset; /* headers; NULL: none */
+    enum fetch_reset reset_as;
+    bool named;                   /* by a request of this process: else it binds nobody */
+    float spent[FETCH_SLOTS + 1]; /* sliding: a ring, slot n at n % (FETCH_SLOTS + 1) */
+    int64_t slot;                 /* the newest */
+    int64_t day;                  /* of a zone's: */
+    double spent_today;
+    double left;      /* as the server said, less what went since: while until_us is to come */
+    int64_t until_us; /* INT64_MIN: it said nothing */
+};
+
+/* A source that takes from a budget. */
+struct sharer {
+    uint64_t source; /* a hash of its name */
+    int64_t last_us;
+    double used; /* units, fading with the longest window */
+};
+
+/* Times are wall times; see budgets_now. */
+struct budget {
+    char *id;
+    struct window windows[FETCH_LIMITS_MAX];
+    size_t window_count;
+    int64_t rest_us;        /* nothing goes before; INT64_MIN: no rest */
+    int64_t refusals;       /* answers in a row that said "too many" without saying until when */
+    double waiting, flying; /* units that are queued, under way */
+    double used;            /* by all, fading as theirs */
+    int64_t used_us;
+    struct sharer *sharers; /* [sharer_count], by source */
+    size_t sharer_count, sharer_capacity, active_sharers;
+    int64_t counted_us; /* when active_sharers was counted; INT64_MIN: to be counted */
+};
+
+struct budgets {
+    struct budget **items; /* [count], by id */
+    size_t count, capacity;
+    int64_t last_us;      /* the last budgets_now */
+    bool changed;         /* since it was last written */
+    bool complained;      /* that it cannot be written */
+    int64_t save_mono_us; /* not sooner again */
+};
+
+/* The budget of that id, NULL: none. */
+struct budget *budgets_find(const struct budgets *budgets, const char *id);
+
+/* The same, made where missing, with a window for each limit. -1: EAR_CONFIG (a limit makes no
+ * sense, an unknown zone), EAR_FATAL. */
+EAR_MUST_CHECK
+int budgets_take(struct budget **out, struct budgets *budgets, const struct fetch_budget *budget,
+                 int64_t now_us, struct ear_error *err);
+void budgets_clear(struct budgets *budgets);
+
+/* An empty one of that id; NULL: out of memory. The file's reader fills it. */
+struct budget *budgets_add(struct budgets *budgets, const char *id);
+
+/* The wall time, which never goes back: where the machine's is set back by much, everything that is
+ * remembered moves with it. */
+int64_t budgets_now(struct budgets *budgets, int64_t wall_us);
+
+/* How long until `cost` may go, behind `ahead` units; 0: now. source: its hash; one that took far
+ * more than its share leaves a quarter to the others. */
+int64_t budget_wait_us(struct budget *budget, double cost, double ahead, uint64_t source,
+                       int64_t now_us);
+/* A request goes. */
+void budget_spend(struct budget *budget, double cost, uint64_t source, int64_t now_us);
+/* What the server said of a window: so much is left until then; below 0: not said. */
+void budget_tell(struct budget *budget, struct window *window, double remaining, int64_t reset_us,
+                 int64_t now_us);
+void budget_rest(struct budget *budget, int64_t wait_us, int64_t now_us);
+/* See fetch_budget_share_us. */
+int64_t budget_share_us(struct budget *budget, int64_t now_us);
+/* Units left now, of the window where that is least; below 0: none is known. */
+double budget_left(struct budget *budget, int64_t now_us);
+/* Brings a window up to date; returns what was spent in it. */
+double window_spent(struct window *window, int64_t now_us);
+/* The window of a limit, NULL: none. */
+struct window *budget_window(struct budget *budget, const struct fetch_limit *limit);
+
+/* What an answer's headers and status say of its budget: fetch_quota.c. */
+void budget_read_answer(struct budget *budget, const struct transfer *transfer, int64_t now_us);
+
+/* fetch_budget_file.c. What is not understood is as good as nothing, and said in the log. -1:
+ * EAR_FATAL. */
+EAR_MUST_CHECK
+int budgets_load(struct budgets *budgets, const char *path, int64_t now_us, struct ear_error *err);
+/* Writes them if something changed; `last`: at the end, so that it lasts. */
+void budgets_save(struct budgets *budgets, const char *path, int64_t now_us, bool last);
+
 /* --- hosts --- */
 
-struct transfer;
-
-/* A host's budget and the queue in front of it. */
+/* The queue of requests in front of a host, or of a budget. */
 struct host {
-    char *name;                    /* lower case, without port */
-    bool opened;                   /* reached through `allow`: no budget */
+    char *name;                    /* lower case, without port; of a budget: "@" and its id */
+    struct budget *budget;         /* NULL: tokens, below */
+    bool opened;                   /* reached through `allow`: as many at once as one likes, and
+                                      without a budget as often */
     size_t active;                 /* transfers under way */
     double tokens;                 /* requests that may go now; at most max(1, rate) */
     int64_t mono_us;               /* when tokens was brought up to date */
@@ -94,10 +199,18 @@ struct transfer *hosts_take_out(struct hosts *hosts, const void *user);
 
 /*
  * The next transfer whose host lets it go now, taken out of its queue and counted as active; NULL:
- * none. *wait_us becomes the time until one may go (INT64_MAX: only when another one ends).
+ * none. *wait_us becomes the time until one may go (INT64_MAX: only when another one ends). now_us:
+ * what budgets go by.
  */
 struct transfer *hosts_next(struct hosts *hosts, int64_t concurrent, double rate_per_s,
-                            int64_t mono_us, int64_t *wait_us);
+                            int64_t mono_us, int64_t now_us, int64_t *wait_us);
+
+/* Takes a waiting transfer whose budget makes it wait longer than FETCH_WAIT_MAX_US, *wait_us, out
+ * of its queue; NULL: none. */
+struct transfer *host_give_up(struct host *host, int64_t now_us, int64_t *wait_us);
+
+/* A transfer is no longer under way. */
+void host_release(struct transfer *transfer);
 
 /* --- transfers --- */
 
@@ -116,6 +229,9 @@ struct transfer {
     struct fetch_url url;            /* of this hop */
     char *origin, *login, *password; /* of the first: what is secret goes there only */
     char *method, *body, *etag, *last_modified, *source;
+    struct budget *budget; /* of its origin; NULL: the host's */
+    double cost;           /* of it */
+    uint64_t source_hash;
     size_t body_length;
     struct curl_slist *headers; /* the caller's: for `origin` only */
     struct curl_slist *sent;    /* of this hop */
@@ -128,7 +244,8 @@ struct transfer {
     int status;
     int codings;
     bool connected;
-    struct ear_error failure; /* of a redirect */
+    struct ear_error failure; /* of a redirect, of a budget */
+    int64_t budget_wait_us;   /* it was given up in the queue: not sooner again; 0: it was not */
     char forbidden[INET6_ADDRSTRLEN];
     const char *forbidden_kind;
     char *bytes; /* [length]; capacity is counted in fetch->memory_bytes */
@@ -145,6 +262,8 @@ struct fetch {
     struct fetch_range *allow; /* [allow_count] */
     size_t allow_count;
     struct hosts hosts;
+    struct budgets budgets;
+    char *budget_path;
     struct transfer *active;           /* under way */
     struct transfer *done, *done_last; /* ended, not yet given out */
     struct transfer *given;            /* the one that `answer` shows */

@@ -88,6 +88,10 @@ def serve_path(sock, method, target, headers, body, number):
         extra = [("Retry-After", query["after"])] if "after" in query else []
         extra += [("Date", query["date"])] if "date" in query else []
         return answer(sock, int(query["code"]), b"no", extra)
+    if path == "/quota":
+        # What a platform says of its quota: ?code=429&x-remaining=3&x-reset=60, names of headers as they come.
+        code = int(query.pop("code", "200"))
+        return answer(sock, code, b"{}", list(query.items()))
     if path == "/redirect":
         return answer(sock, int(query.get("code", "302")), b"elsewhere", [("Location", query["to"])])
     if path == "/hops":
