@@ -3,12 +3,17 @@
 #define EARSHOT_COLLECTORS_ASKS_H
 
 /*
- * What people ask of collectors: to read a source anew, now that what was rejected of it is mended.
- * `earshot rejects retry` marks the reject with `"again": true`; the collector that has the source
- * does the rest in a transaction of its own, so that nobody but its owner ever writes where a
- * source stands. An ask is open until its reject is gone or was told again; all collectors know all
- * of them, for the source may come to any. One that nobody had heard of for ASKS_DAYS is forgotten:
- * the reject is still listed, and can be asked for again. Threads: one at a time.
+ * What people ask of collectors. The collector that has the source does it in transactions of its
+ * own, so that nobody but its owner ever writes where a source stands; all collectors know all
+ * asks, for the source may come to any. Threads: one at a time.
+ *
+ * To read a source anew, now that what was rejected of it is mended: `earshot rejects retry` marks
+ * the reject with `"again": true`. The ask is open until its reject is gone or was told again. One
+ * that nobody had heard of for ASKS_DAYS is forgotten: the reject is still listed, and can be asked
+ * for again.
+ *
+ * To walk into a source's past: `earshot backfill` puts an errand, the source's latest wins. Where
+ * the source stands says which one it has served.
  */
 
 #include <stdbool.h>
@@ -38,6 +43,16 @@ bool asks_are_known(const struct asks *asks);
 /* The open ones: names of rejects, SOURCE/HASH. Borrowed until the next look. */
 size_t asks_count(const struct asks *asks);
 const char *asks_at(const struct asks *asks, size_t index);
+
+/* What is to be done of a source's past. */
+struct errand {
+    const char *source; /* borrowed until the next look */
+    int64_t asked_us;   /* later than the one before it of the same source */
+    int64_t since_us;   /* walk back to here; 0: stop walking */
+};
+
+size_t asks_errand_count(const struct asks *asks);
+struct errand asks_errand_at(const struct asks *asks, size_t index);
 
 /* Is the ask about this source? */
 bool asks_is_about(const char *ask, const char *source);

@@ -117,14 +117,41 @@ static int keep_house(struct collector *collector, struct ear_error *err)
     return 0;
 }
 
+static bool is_asked(const struct collector *collector, const struct listening *listening)
+{
+    return listening->phase == LISTENING_IDLE &&
+           (collector->config.only == NULL ||
+            strcmp(collector->config.only, listening->entry->source->name) == 0);
+}
+
 static bool is_to_begin(const struct collector *collector, const struct listening *listening,
                         int64_t now_us)
 {
-    if (listening->phase != LISTENING_IDLE || listening->part != 0) {
+    if (!is_asked(collector, listening) || listening->part != 0) {
         return false;
     }
     return collector->config.once ? !listening->finished
                                   : schedule_is_due(&listening->standing.schedule, now_us);
+}
+
+static bool is_to_walk(const struct collector *collector, const struct listening *listening,
+                       int64_t now_us)
+{
+    return is_asked(collector, listening) && listening->part == 0 &&
+           backfill_is_due(collector, listening, now_us);
+}
+
+/* When an idle source is to be asked next. */
+static int64_t next_of(const struct listening *listening)
+{
+    const struct standing *standing = &listening->standing;
+    const bool walks = backfill_is_open(&standing->backfill) &&
+                       standing->schedule.state == SCHEDULE_OK &&
+                       standing->last_success_us != INT64_MIN;
+
+    return walks && standing->backfill.next_us < standing->schedule.next_at_us
+               ? standing->backfill.next_us
+               : standing->schedule.next_at_us;
 }
 
 /* Commits where it is time to. */
@@ -146,13 +173,17 @@ static int begin_due(struct collector *collector, struct ear_error *err)
     for (size_t i = 0; i < collector->count; i++) {
         struct listening *listening = &collector->items[(collector->turn + i) % collector->count];
 
-        if (is_to_begin(collector, listening, now_us)) {
+        const bool ordinary = is_to_begin(collector, listening, now_us);
+
+        if (ordinary || is_to_walk(collector, listening, now_us)) {
             if (collector->under_way >= COLLECTOR_POLLS_MAX) {
                 collector->turn = (collector->turn + i) % collector->count;
                 collector->is_crowded = true; /* the next poll that ends makes room */
                 return 0;
             }
-            if (poll_begin(collector, listening, err) != 0 || commit_full(collector, err) != 0) {
+            if ((ordinary ? poll_begin(collector, listening, err)
+                          : poll_begin_past(collector, listening, err)) != 0 ||
+                commit_full(collector, err) != 0) {
                 return -1;
             }
             if (collector->commit_failed) {
@@ -160,14 +191,16 @@ static int begin_due(struct collector *collector, struct ear_error *err)
                 return 0;
             }
         }
-        if (listening->phase == LISTENING_IDLE &&
-            listening->standing.schedule.next_at_us < next_us) {
-            next_us = listening->standing.schedule.next_at_us;
+        if (is_asked(collector, listening)) {
+            const int64_t own_us = next_of(listening);
+
+            next_us = own_us < next_us ? own_us : next_us;
         }
     }
     if (next_us < collector->next_due_us) {
         collector->next_due_us = next_us;
     }
+    books_tell_away(collector);
     return 0;
 }
 
@@ -248,7 +281,7 @@ static int work(struct collector *collector, struct ear_error *err)
 {
     const int64_t end_mono_us = clock_mono_us() + INTAKE_AGE_MAX_US;
 
-    if (again_serve(collector, err) != 0 ||
+    if (again_serve(collector, err) != 0 || backfill_serve(collector, err) != 0 ||
         (asks_are_known(collector->asks) && begin_due(collector, err) != 0)) {
         return -1;
     }
@@ -319,8 +352,27 @@ int collector_turn(struct collector *collector, int timeout_ms, struct ear_error
     return wait_for_more(collector, timeout_ms, err);
 }
 
+/* Is that source's walk still under way, or not known yet? */
+static bool is_walking(const struct collector *collector)
+{
+    for (size_t i = 0; i < collector->count; i++) {
+        const struct listening *listening = &collector->items[i];
+
+        if (strcmp(listening->entry->source->name, collector->config.only) != 0) {
+            continue;
+        }
+        return listening->phase == LISTENING_AWAY || listening->part != 0 ||
+               (listening->phase != LISTENING_STOPPED &&
+                backfill_is_open(&listening->standing.backfill));
+    }
+    return false;
+}
+
 bool collector_is_busy(const struct collector *collector)
 {
+    if (collector->config.only != NULL) {
+        return !asks_are_known(collector->asks) || is_walking(collector);
+    }
     for (size_t i = 0; i < collector->count; i++) {
         if (!collector->items[i].finished) {
             return true;

@@ -44,8 +44,10 @@ struct collector_config {
     const struct post_rules *rules;
     struct metrics *metrics; /* may be NULL */
     const struct clock *clock;
-    uint64_t seed; /* of the jitter */
-    bool once;     /* each source is polled once, whatever its schedule says */
+    uint64_t seed;    /* of the jitter */
+    bool once;        /* each source is polled once, whatever its schedule says */
+    const char *only; /* this source alone is asked, until a walk into its past that was asked for
+                         is at its end; NULL: all */
 };
 
 /* Joins the group of collectors; sources come with the first turns. -1: EAR_RETRY, EAR_CONFIG,
@@ -62,7 +64,8 @@ void collector_free(struct collector *collector);
 EAR_MUST_CHECK
 int collector_turn(struct collector *collector, int timeout_ms, struct ear_error *err);
 
-/* With `once`: is a source still to be polled to its end? One that another collector has is not. */
+/* With `once`: is a source still to be polled to its end? One that another collector has is not.
+ * With `only`: is the walk still under way? */
 bool collector_is_busy(const struct collector *collector);
 
 /* With `once`: no more; what is not at its end goes on at the next run. */

@@ -6,6 +6,7 @@
  * group.c (what several steps commit together), again.c (reading a source anew) and failure.c (what
  * becomes of a poll that fails) share. */
 
+#include "collectors/backfill.h"
 #include "collectors/collector.h"
 #include "collectors/post.h"
 #include "collectors/source.h"
@@ -49,6 +50,7 @@ struct listening {
     struct source_poll poll;
     char *began_with; /* the cursor that poll borrows */
     bool any_status, first_page, found;
+    bool moved;                      /* its cursor has changed since it began */
     bool holds_page;                 /* its reader goes through a page step by step */
     char *page_etag, *page_modified; /* of the first page */
     int64_t floor_us;                /* not sooner again, as the first page says */
@@ -73,8 +75,11 @@ struct part {
     int64_t failures_before; /* in a row */
     bool log_before;         /* the last was the log's */
     enum drift_change change;
-    bool done;      /* its poll came to its end */
-    bool failed;    /* its poll failed */
+    bool done;    /* its poll came to its end */
+    bool failed;  /* its poll failed */
+    bool walked;  /* a walk into its past came to its end */
+    int64_t gaps; /* told by its reader */
+    uint32_t ages[AGES_COUNT];
     bool red, news; /* of a failure: for good; of another kind than the last */
 };
 
@@ -99,6 +104,8 @@ struct collector {
     int64_t next_due_us;                  /* of the idle ones; wall time */
     int64_t house_mono_us;                /* when the log was last kept */
     bool paused;
+    size_t away_sources; /* that nobody had asked for long: said once a turn */
+    int64_t away_polls;
     bool
         is_crowded; /* COLLECTOR_POLLS_MAX are under way: others that are due wait for one to end */
 };
@@ -135,6 +142,17 @@ int again_serve(struct collector *collector, struct ear_error *err);
 /* Begins a poll and makes its first step. -1: EAR_FATAL. */
 EAR_MUST_CHECK
 int poll_begin(struct collector *collector, struct listening *listening, struct ear_error *err);
+
+/* The same for a walk into its past, on from where it was left. */
+EAR_MUST_CHECK
+int poll_begin_past(struct collector *collector, struct listening *listening,
+                    struct ear_error *err);
+
+/* Is the poll under way such a walk? */
+static inline bool poll_is_past(const struct listening *listening)
+{
+    return listening->poll.backfill_since_us != 0;
+}
 
 /* A step; answer NULL: none was asked for. -1: EAR_FATAL. */
 EAR_MUST_CHECK
@@ -174,6 +192,32 @@ bool group_is_full(const struct collector *collector);
  */
 EAR_MUST_CHECK
 int group_commit(struct collector *collector, struct ear_error *err);
+
+/* --- books.c: completeness, as metrics and in the log --- */
+
+/* A poll begins. */
+void books_tell_begun(const struct collector *collector, const struct listening *listening,
+                      const struct coverage_begun *begun);
+
+/* What a part did to the books: once it is committed. */
+void books_tell_part(const struct collector *collector, const struct part *part);
+
+/* Says, once for all of them, that sources were not asked for long. */
+void books_tell_away(struct collector *collector);
+
+/* --- backfill.c: walks into the past --- */
+
+/* Takes up what people asked for, as steps of the group. -1: EAR_FATAL, EAR_CONFIG. */
+EAR_MUST_CHECK
+int backfill_serve(struct collector *collector, struct ear_error *err);
+
+/* Is there one to go on with now? The source must have been polled well before. */
+bool backfill_is_due(const struct collector *collector, const struct listening *listening,
+                     int64_t now_us);
+
+/* A step of one brought so much and has come so far. */
+void backfill_step(struct listening *listening, const struct intake_counts *counts,
+                   int64_t reached_us);
 
 /* --- failure.c --- */
 

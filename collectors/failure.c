@@ -106,6 +106,9 @@ static int settle(struct collector *collector, struct listening *listening,
     }
     part->failed = true;
     part->red = verdict->red;
+    if (!poll_is_past(listening)) {
+        coverage_failed(&listening->standing.coverage, false, collector_now_us(collector));
+    }
     if (publish(collector, listening, verdict, part, err) != 0) {
         intake_drop(collector->intake);
         if (err->kind == EAR_FATAL || err->kind == EAR_FENCED) {

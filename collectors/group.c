@@ -88,6 +88,7 @@ static void take_effect(const struct collector *collector, const struct part *pa
 
     intake_counts_add(&listening->counts, &part->counts);
     count_posts(collector, part);
+    books_tell_part(collector, part);
     poll_tell_drift(collector, listening, part->change);
     if (part->failed) {
         listening->finished = true;

@@ -20,7 +20,7 @@
 #include "common/testfault.h"
 #include "common/testpoint.h"
 
-enum { CODE_SIZE = 32, REASON_SIZE = 200 };
+enum { CODE_SIZE = 32, REASON_SIZE = 200, STEP_GAPS_MAX = 8 };
 
 /* How old may be what we know of whether anything is to be forgotten at all. */
 #define FORGOTTEN_FRESH_US (CLOCK_SECOND_US / 2)
@@ -55,12 +55,18 @@ struct intake {
     size_t cursor_length;
     struct intake_counts counts;
     char last_code[CODE_SIZE], last_reason[REASON_SIZE]; /* of the last reject */
+    uint32_t ages[AGES_COUNT];
+    int64_t reached_us;
+    struct coverage_gap gaps[STEP_GAPS_MAX]; /* [gap_count] */
+    size_t gap_count;
 };
 
 static int emit(void *user, const struct source_record *record, struct ear_error *err);
 static int reject(void *user, const char *item, const char *code, const char *reason,
                   const char *bytes, size_t length, struct ear_error *err);
 static int take_cursor(void *user, const char *json, size_t length, struct ear_error *err);
+static int take_gap(void *user, int64_t from_us, int64_t to_us, const char *why,
+                    struct ear_error *err);
 
 int intake_new(struct intake **out, struct stream *stream, struct stream_share *share,
                const struct post_rules *rules, struct metrics *metrics, struct ear_error *err)
@@ -78,7 +84,7 @@ int intake_new(struct intake **out, struct stream *stream, struct stream_share *
     intake->rules = rules;
     intake->metrics = metrics;
     intake->output = (struct source_output){
-        .user = intake, .emit = emit, .reject = reject, .cursor = take_cursor};
+        .user = intake, .emit = emit, .reject = reject, .cursor = take_cursor, .gap = take_gap};
     if (ledger_new(&intake->ledger, stream, err) != 0 ||
         outgoing_new(&intake->outgoing, err) != 0 ||
         json_writer_new(&intake->writer, MESSAGE_POST_MAX, err) != 0 ||
@@ -130,6 +136,22 @@ const char *intake_last_reject(const struct intake *intake, const char **reason)
     }
     *reason = intake->last_reason;
     return intake->last_code;
+}
+
+const uint32_t *intake_ages(const struct intake *intake)
+{
+    return intake->ages;
+}
+
+int64_t intake_reached_us(const struct intake *intake)
+{
+    return intake->reached_us;
+}
+
+const struct coverage_gap *intake_gaps(const struct intake *intake, size_t *count)
+{
+    *count = intake->gap_count;
+    return intake->gaps;
 }
 
 bool intake_is_empty(const struct intake *intake)
@@ -383,6 +405,9 @@ static int publish_post(struct intake *intake, const struct post *post,
         intake->counts.edited++;
     } else {
         intake->counts.fresh++;
+        if (post_is_dated(post, intake->now_us)) {
+            intake->ages[ages_bucket(intake->now_us - now.first_us)]++;
+        }
     }
     intake->counts.undated += post_is_dated(post, intake->now_us) ? 0 : 1;
     return 0;
@@ -428,6 +453,10 @@ static int emit(void *user, const struct source_record *record, struct ear_error
     struct post post = {0};
     int result = take(intake, &post, record, err);
 
+    if (record->created_us != INT64_MIN) {
+        intake->reached_us = record->created_us;
+    }
+
     if (result != 0 && err->kind == EAR_REJECT) {
         result = reject_record(intake, record, err);
     }
@@ -448,6 +477,24 @@ static int take_cursor(void *user, const char *json, size_t length, struct ear_e
     free(intake->cursor);
     intake->cursor = copy;
     intake->cursor_length = length;
+    return 0;
+}
+
+static int take_gap(void *user, int64_t from_us, int64_t to_us, const char *why,
+                    struct ear_error *err)
+{
+    struct intake *intake = user;
+    struct coverage_gap *gap = NULL;
+
+    (void)err;
+    if (intake->gap_count == STEP_GAPS_MAX) {
+        memmove(intake->gaps, intake->gaps + 1, (STEP_GAPS_MAX - 1) * sizeof(*gap));
+        intake->gap_count--;
+    }
+    gap = &intake->gaps[intake->gap_count++];
+    *gap = (struct coverage_gap){
+        .kind = COVERAGE_GAP, .from_us = from_us, .to_us = to_us, .found_us = intake->now_us};
+    copy_text(gap->why, sizeof(gap->why), why == NULL ? "" : why);
     return 0;
 }
 
@@ -478,6 +525,9 @@ static void end_step(struct intake *intake)
     intake->cursor = NULL;
     intake->cursor_length = 0;
     intake->counts = (struct intake_counts){0};
+    intake->gap_count = 0;
+    intake->reached_us = INT64_MIN;
+    memset(intake->ages, 0, sizeof(intake->ages));
 }
 
 void intake_drop(struct intake *intake)

@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "collectors/coverage.h"
 #include "collectors/post.h"
 #include "collectors/source.h"
 #include "common/error.h"
@@ -94,6 +95,17 @@ const struct intake_counts *intake_counts(const struct intake *intake);
 /* The code of this step's last reject, and its reason (cut where it is long); both borrowed
  * until the end. NULL: there was none. */
 const char *intake_last_reject(const struct intake *intake, const char **reason);
+
+/* Of this step's new posts, how old they were ([AGES_COUNT]); those without a time of their own
+ * are left out. */
+const uint32_t *intake_ages(const struct intake *intake);
+
+/* When the step's last record that has a time was said: how far a walk into the past has come.
+ * INT64_MIN: none had one. */
+int64_t intake_reached_us(const struct intake *intake);
+
+/* What the step's reader told to be missing, [*count]; the last ones where there were many. */
+const struct coverage_gap *intake_gaps(const struct intake *intake, size_t *count);
 
 /* True if this step would publish nothing: then it need not be kept. */
 bool intake_is_empty(const struct intake *intake);

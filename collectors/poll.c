@@ -19,9 +19,6 @@
 #include "common/settings/settings.h"
 #include "common/testpoint.h"
 
-/* How old the message on `cursors` may get while nothing happens. */
-#define STANDING_FRESH_US (60 * CLOCK_SECOND_US)
-
 static uint64_t seed_of(const struct collector *collector, const struct listening *listening)
 {
     const char *name = listening->entry->source->name;
@@ -100,12 +97,46 @@ void poll_end(struct collector *collector, struct listening *listening)
     if (listening->standing.schedule.next_at_us < collector->next_due_us) {
         collector->next_due_us = listening->standing.schedule.next_at_us;
     }
+    if (backfill_is_open(&listening->standing.backfill)) {
+        collector->next_due_us = 0;
+    }
 }
 
-int poll_begin(struct collector *collector, struct listening *listening, struct ear_error *err)
+/* --- the beginning --- */
+
+/* Brings the books up to where a poll begins now. */
+static int open_books(struct collector *collector, struct listening *listening, int64_t now_us,
+                      struct ear_error *err)
 {
     struct standing *standing = &listening->standing;
+    const struct schedule *schedule = &standing->schedule;
+    const int64_t grace_us = COVERAGE_LATE_S * CLOCK_SECOND_US;
+    const bool refused = schedule->state != SCHEDULE_OK && now_us - schedule->next_at_us < grace_us;
+    struct coverage_begun begun;
 
+    if (coverage_begin(
+            &standing->coverage, schedule->interval_us, refused ? COVERAGE_REFUSED : COVERAGE_AWAY,
+            refused ? standing->error : "nobody asked: no collector ran, or none came round to it",
+            now_us, &begun, err) != 0) {
+        return -1;
+    }
+    if (begun.gap && !refused) {
+        collector->away_sources++;
+        collector->away_polls += begun.planned - 1;
+    }
+    books_tell_begun(collector, listening, &begun);
+    return 0;
+}
+
+static int begin(struct collector *collector, struct listening *listening, int64_t since_us,
+                 struct ear_error *err)
+{
+    struct standing *standing = &listening->standing;
+    const int64_t now_us = collector_now_us(collector);
+
+    if (since_us == 0 && open_books(collector, listening, now_us, err) != 0) {
+        return -1;
+    }
     if (standing_set_text(&listening->began_with, standing->cursor, err) != 0) {
         return -1;
     }
@@ -116,10 +147,12 @@ int poll_begin(struct collector *collector, struct listening *listening, struct 
         .self = listening->entry->reader->self,
         .cursor = listening->began_with,
         .cursor_length = standing->cursor_length,
-        .now_us = collector_now_us(collector),
+        .now_us = now_us,
+        .backfill_since_us = since_us,
     };
     listening->first_page = true;
     listening->found = false;
+    listening->moved = false;
     listening->floor_us = 0;
     listening->phase = LISTENING_READY;
     collector->under_way++;
@@ -127,6 +160,16 @@ int poll_begin(struct collector *collector, struct listening *listening, struct 
         return failure_of_step(collector, listening, NULL, 0, err);
     }
     return poll_step(collector, listening, NULL, err);
+}
+
+int poll_begin(struct collector *collector, struct listening *listening, struct ear_error *err)
+{
+    return begin(collector, listening, 0, err);
+}
+
+int poll_begin_past(struct collector *collector, struct listening *listening, struct ear_error *err)
+{
+    return begin(collector, listening, listening->standing.backfill.since_us, err);
 }
 
 /* --- what a step brings into the group --- */
@@ -218,6 +261,64 @@ void poll_tell_drift(const struct collector *collector, const struct listening *
     }
 }
 
+/* What a step means for the books: what came, and what may be missing. *news: it is worth a
+ * message. */
+static int keep_books(struct collector *collector, struct listening *listening, struct part *part,
+                      int64_t now_us, bool *news, struct ear_error *err)
+{
+    struct standing *standing = &listening->standing;
+    const struct intake_counts *counts = intake_counts(collector->intake);
+    const bool first = listening->poll.cursor == NULL;
+    const bool past = poll_is_past(listening);
+    size_t count = 0;
+    const struct coverage_gap *gaps = intake_gaps(collector->intake, &count);
+
+    if (past) {
+        backfill_step(listening, counts, intake_reached_us(collector->intake));
+    }
+    if (counts->fresh > 0) {
+        const uint32_t *ages = first || past ? NULL : intake_ages(collector->intake);
+
+        coverage_posts(&standing->coverage, counts->fresh, ages, now_us);
+        for (size_t i = 0; ages != NULL && i < AGES_COUNT; i++) {
+            part->ages[i] += ages[i];
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (coverage_gap(&standing->coverage, gaps[i].kind, gaps[i].from_us, gaps[i].to_us, 0,
+                         gaps[i].why, now_us, err) != 0) {
+            return -1;
+        }
+        part->gaps++;
+        *news = true;
+    }
+    return 0;
+}
+
+/* The end of a poll for where the source stands. Returns whether that is worth a message. */
+static bool finish(struct collector *collector, struct listening *listening,
+                   const struct source_turn *turn, int64_t now_us)
+{
+    struct standing *standing = &listening->standing;
+    bool news = true;
+
+    if (poll_is_past(listening)) {
+        if (turn->next == SOURCE_DONE) {
+            standing->backfill.done_us = now_us;
+        } else {
+            standing->backfill.next_us = now_us + turn->wait_us;
+        }
+        return true;
+    }
+    news = finish_standing(collector, listening, now_us);
+    if (turn->next == SOURCE_LATER) {
+        schedule_later(&standing->schedule, turn->wait_us, now_us);
+        return true;
+    }
+    coverage_made(&standing->coverage, standing->schedule.next_at_us, now_us);
+    return news;
+}
+
 /* What the step found goes into the group, where there is something to commit. */
 static int keep_step(struct collector *collector, struct listening *listening,
                      const struct source_turn *turn, struct ear_error *err)
@@ -234,21 +335,22 @@ static int keep_step(struct collector *collector, struct listening *listening,
     const char *message = NULL;
     size_t message_length = 0;
     char *kept = NULL;
+    const bool past = poll_is_past(listening);
     bool news = cursor != NULL && !is_same_text(cursor, standing->cursor);
     int result = -1;
 
     if (part == NULL) {
         return -1;
     }
+    listening->moved = listening->moved || news;
     if (counts.fresh + counts.edited + counts.deleted > 0) {
         listening->found = true;
-        standing->last_post_us = now_us;
+        standing->last_post_us = past ? standing->last_post_us : now_us;
     }
-    if (done && finish_standing(collector, listening, now_us)) {
-        news = true;
+    if (keep_books(collector, listening, part, now_us, &news, err) != 0) {
+        goto done;
     }
-    if (turn->next == SOURCE_LATER) {
-        schedule_later(&standing->schedule, turn->wait_us, now_us);
+    if (done && finish(collector, listening, turn, now_us)) {
         news = true;
     }
     if (count_drift(collector, standing, now_us, &change, err) != 0) {
@@ -284,7 +386,8 @@ static int keep_step(struct collector *collector, struct listening *listening,
         kept = NULL;
     }
     part->change = change == DRIFT_SAME ? part->change : change;
-    part->done = part->done || done;
+    part->done = part->done || (done && !past);
+    part->walked = part->walked || (past && turn->next == SOURCE_DONE);
     result = 0;
 
 done:
@@ -318,8 +421,8 @@ static int start_fetch(struct collector *collector, struct listening *listening,
     const struct standing *standing = &listening->standing;
 
     request->source = listening->entry->source->name;
-    if (listening->first_page && !listening->any_status && request->etag == NULL &&
-        request->last_modified == NULL && standing->cursor != NULL) {
+    if (listening->first_page && !listening->any_status && !poll_is_past(listening) &&
+        request->etag == NULL && request->last_modified == NULL && standing->cursor != NULL) {
         request->etag = standing->etag;
         request->last_modified = standing->last_modified;
     }
@@ -356,6 +459,14 @@ void poll_tell_done(const struct collector *collector, const struct listening *l
     }
 }
 
+/* A walk into the past that has come a step further ends where an ordinary poll is due; it goes on
+ * afterwards. */
+static bool is_to_make_way(const struct collector *collector, const struct listening *listening)
+{
+    return poll_is_past(listening) && listening->moved &&
+           schedule_is_due(&listening->standing.schedule, collector_now_us(collector));
+}
+
 int poll_step(struct collector *collector, struct listening *listening,
               const struct fetch_answer *answer, struct ear_error *err)
 {
@@ -379,6 +490,10 @@ int poll_step(struct collector *collector, struct listening *listening,
     if (keep_step(collector, listening, &turn, err) != 0) {
         intake_drop(collector->intake);
         return failure_of_keeping(collector, listening, err);
+    }
+    if (is_to_make_way(collector, listening)) {
+        poll_end(collector, listening);
+        return 0;
     }
     switch (turn.next) {
     case SOURCE_FETCH:
@@ -416,11 +531,13 @@ int poll_answered(struct collector *collector, struct listening *listening,
 
     TESTPOINT("collect.after-fetch");
     listening->requests++;
+    coverage_request(&listening->standing.coverage, collector_now_us(collector));
+    listening->standing.backfill.requests += poll_is_past(listening) ? 1 : 0;
     listening->phase = LISTENING_READY;
     if (!page && !listening->any_status) {
         return failure_of_answer(collector, listening, answer, err);
     }
-    if (listening->first_page && page) {
+    if (listening->first_page && page && !poll_is_past(listening)) {
         const struct standing *standing = &listening->standing;
         const bool same = answer->status == 304;
 

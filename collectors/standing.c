@@ -44,6 +44,7 @@ void standing_clear(struct standing *standing)
     free(standing->etag);
     free(standing->last_modified);
     free(standing->drift_error);
+    coverage_clear(&standing->coverage);
     standing_clear_failure(standing);
     *standing = (struct standing){0};
 }
@@ -120,6 +121,10 @@ static int understand(struct standing *out, const struct json_node *root,
     out->last_success_us = instant_of(root, "last_success_at");
     out->last_post_us = instant_of(root, "last_post_at");
     out->written_us = instant_of(root, "at");
+    backfill_read(&out->backfill, root);
+    if (coverage_read(&out->coverage, root, out->written_us, STANDING_FRESH_US, err) != 0) {
+        return -1;
+    }
     return take_texts(out, root, err);
 }
 
@@ -200,6 +205,8 @@ const char *standing_write(const struct standing *standing, const struct setting
     json_member_string(writer, "error", standing->error);
     json_member_integer(writer, "failures", schedule->failures);
     json_member_integer(writer, "every_us", schedule->interval_us);
+    coverage_write(&standing->coverage, writer);
+    backfill_write(&standing->backfill, writer);
     json_write_object_end(writer);
     return json_writer_text(writer, length, err);
 }

@@ -4,19 +4,26 @@
 
 /*
  * Where a source stands: its message on the topic `cursors`. The reader's own cursor is opaque; the
- * rest is the schedule, when it last went well, what it last failed of, and whether it drifts.
+ * rest is the schedule, when it last went well, what it last failed of, whether it drifts, how
+ * completely it was listened to, and how far a walk into its past has come.
  */
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "collectors/backfill.h"
+#include "collectors/coverage.h"
 #include "collectors/drift.h"
 #include "collectors/schedule.h"
+#include "common/clock.h"
 #include "common/error.h"
 
 struct json_writer;
 struct settings_source;
 struct stream;
+
+/* How old the message may get while nothing happens. */
+#define STANDING_FRESH_US (60 * CLOCK_SECOND_US)
 
 struct standing {
     struct schedule schedule;
@@ -28,6 +35,8 @@ struct standing {
     char *code, *error;                    /* of the last failure; NULL: none */
     struct drift drift;
     char *drift_error; /* why it drifts, a sentence; of no meaning when it does not */
+    struct coverage coverage;
+    struct backfill backfill;
 };
 
 /*

@@ -13,7 +13,7 @@ static const char *const later_sinks[] = {"webhook", "alerts", "export", "kafka"
 
 /* The topics of our own; a chain reads and writes posts, insights, or topics of its own. */
 static const char *const own_topics[] = {"cursors", "seen",   "decisions", "forgotten", "trends",
-                                         "rejects", "bodies", "audit",     NULL};
+                                         "rejects", "bodies", "audit",     "errands",   NULL};
 
 /* --- chains --- */
 
@@ -279,6 +279,7 @@ void settings_make_topics(struct settings *settings, const struct root_keys *key
         {.name = "audit",
          .retention_us = or_else(keys->stream.topics.audit.retention, 7 * CLOCK_DAY_US),
          .event = "audit"},
+        {.name = "errands", .compact = true, .retention_us = 30 * CLOCK_DAY_US},
     };
 
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {

@@ -87,7 +87,7 @@ struct settings {
     const struct stream_option *stream_options; /* [stream_option_count] */
     size_t stream_option_count;
     struct stream_topic
-        topics[16]; /* [topic_count], with the policies of architecture.md as configured */
+        topics[20]; /* [topic_count], with the policies of architecture.md as configured */
     size_t topic_count;
     const char *metrics_listen; /* NULL: none; $EARSHOT_METRICS wins (run: a port for each role) */
     struct ear_strings network_allow;

@@ -565,7 +565,8 @@ static int expire_slice(struct apply *apply, bool *more, struct ear_error *err)
 
     if (expire_posts(more, apply, err) != 0 ||
         store_run(apply->store, QUERY_DIRTY_FORGET_BEFORE, frozen, 1, err) != 0 ||
-        store_run(apply->store, QUERY_TREND_FORGET_BEFORE, frozen, 1, err) != 0) {
+        store_run(apply->store, QUERY_TREND_FORGET_BEFORE, frozen, 1, err) != 0 ||
+        coverage_expire(apply, err) != 0) {
         return -1;
     }
     return store_commit(apply->store, err);

@@ -38,6 +38,10 @@ enum { APPLY_AGES_MAX = 1024 };
 /* How far the ledger goes back: as long as the topic audit is kept. */
 #define APPLY_LEDGER_US (7 * INT64_C(86400000000))
 
+/* How long it is kept, for each source, how completely it was listened to in an hour; for all of
+ * them together it stays as long as the horizon. */
+#define APPLY_COVERAGE_US (35 * INT64_C(86400000000))
+
 /* What a batch did. */
 struct apply_stats {
     size_t posts;                  /* stored anew or replaced */

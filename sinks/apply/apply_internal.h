@@ -204,6 +204,14 @@ EAR_MUST_CHECK
 int ledger_flush(struct apply *apply, struct ear_error *err);
 void ledger_forget(struct apply *apply);
 
+/* coverage.c: how completely a source was listened to, out of its message on `cursors`; and letting
+ * go of what is old, in a transaction of the holder. */
+EAR_MUST_CHECK
+int coverage_apply(struct apply *apply, const struct stream_message *message,
+                   const struct ear_message *cursor, struct ear_error *err);
+EAR_MUST_CHECK
+int coverage_expire(struct apply *apply, struct ear_error *err);
+
 /* decide.c: decisions, forgotten, cursors. */
 EAR_MUST_CHECK
 int decide_labels(struct post_names *labels, struct apply *apply, const struct hash128 *post,

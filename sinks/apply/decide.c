@@ -297,8 +297,12 @@ int source_apply(struct apply *apply, const struct stream_message *message, stru
             store_text(message_string(cursor, "code", NULL)),
             store_text(message_string(cursor, "error", NULL)),
             integer_field(cursor, "failures", true),
+            instant_field(cursor, "plan_at"),
         };
 
-        return store_run(apply->store, QUERY_SOURCE_PUT, values, 10, err) < 0 ? -1 : 0;
+        if (store_run(apply->store, QUERY_SOURCE_PUT, values, 11, err) < 0) {
+            return -1;
+        }
     }
+    return coverage_apply(apply, message, cursor, err);
 }

@@ -15,16 +15,19 @@
 
 #include "sinks/store/postgres_internal.h"
 
-enum { SCHEMA_VERSION = 1, SQL_SIZE = 1024 };
+enum { SCHEMA_VERSION = 2, SQL_SIZE = 1024 };
 
 static const char bringing[] = "bringing the store up to date";
 
 extern const char postgres_schema_1_sql[];
+extern const char postgres_schema_2_sql[];
 extern const char postgres_views_1_sql[];
+extern const char postgres_views_2_sql[];
 
 static const struct {
     const char *tables, *views;
-} steps[SCHEMA_VERSION] = {{postgres_schema_1_sql, postgres_views_1_sql}};
+} steps[SCHEMA_VERSION] = {{postgres_schema_1_sql, postgres_views_1_sql},
+                           {postgres_schema_2_sql, postgres_views_2_sql}};
 
 int postgres_has_table(bool *out, struct postgres_store *store, const char *table,
                        struct ear_error *err)

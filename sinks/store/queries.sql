@@ -350,19 +350,78 @@ SELECT hash FROM forgotten WHERE kind = 'author' LIMIT ?1;
 
 -- name: source_put
 INSERT INTO source_state (source, state, at_us, last_success_us, last_post_us, next_us, every_us,
-    code, error, failures)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+    code, error, failures, plan_us)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 ON CONFLICT (source) DO UPDATE
 SET state = excluded.state, at_us = excluded.at_us, last_success_us = excluded.last_success_us,
     last_post_us = excluded.last_post_us, next_us = excluded.next_us, every_us = excluded.every_us,
-    code = excluded.code, error = excluded.error, failures = excluded.failures;
+    code = excluded.code, error = excluded.error, failures = excluded.failures,
+    plan_us = excluded.plan_us;
 
 -- name: source_delete
 DELETE FROM source_state WHERE source = ?1;
 
 -- name: source_each
-SELECT source, state, at_us, last_success_us, last_post_us, next_us, every_us, code, error, failures
+SELECT source, state, at_us, last_success_us, last_post_us, next_us, every_us, code, error, failures,
+       plan_us
 FROM source_state ORDER BY source;
+
+-- name: coverage_find
+SELECT planned, made, failed, ours, requests, posts, gaps, ages FROM coverage
+WHERE hour_us = ?1 AND source = ?2;
+
+-- name: coverage_put
+INSERT INTO coverage (hour_us, source, planned, made, failed, ours, requests, posts, gaps, ages)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+ON CONFLICT (hour_us, source) DO UPDATE
+SET planned = excluded.planned, made = excluded.made, failed = excluded.failed,
+    ours = excluded.ours, requests = excluded.requests, posts = excluded.posts,
+    gaps = excluded.gaps, ages = excluded.ages;
+
+-- name: coverage_total_find
+SELECT planned, made, failed, ours, requests, posts, gaps, ages FROM coverage_total
+WHERE hour_us = ?1 AND part = ?2;
+
+-- name: coverage_total_put
+INSERT INTO coverage_total (hour_us, part, planned, made, failed, ours, requests, posts, gaps, ages)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+ON CONFLICT (hour_us, part) DO UPDATE
+SET planned = excluded.planned, made = excluded.made, failed = excluded.failed,
+    ours = excluded.ours, requests = excluded.requests, posts = excluded.posts,
+    gaps = excluded.gaps, ages = excluded.ages;
+
+-- A stretch that is told again is the same.
+-- name: coverage_gap_put
+INSERT INTO coverage_gap (source, kind, from_us, to_us, found_us, polls, why)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+ON CONFLICT (source, kind, from_us, to_us) DO NOTHING;
+
+-- name: coverage_expire
+DELETE FROM coverage WHERE hour_us < ?1;
+
+-- name: coverage_total_expire
+DELETE FROM coverage_total WHERE hour_us < ?1;
+
+-- name: coverage_gap_expire
+DELETE FROM coverage_gap WHERE to_us < ?1;
+
+-- Hours that touch a period, all sources together.
+-- name: coverage_span
+SELECT planned, made, failed, ours, requests, posts, gaps, ages FROM coverage_total
+WHERE hour_us > ?1 - 3600000000 AND hour_us < ?2;
+
+-- The same of one source (?3): each hour is looked up, or all sources' would be read.
+-- name: coverage_span_of
+WITH RECURSIVE hours (t) AS (
+    SELECT ?1 - ?1 % 3600000000 UNION ALL SELECT t + 3600000000 FROM hours WHERE t + 3600000000 < ?2)
+SELECT planned, made, failed, ours, requests, posts, gaps, ages
+FROM hours JOIN coverage ON hour_us = t AND source = ?3;
+
+-- Stretches that touch a period, the latest first; of one source (?3) or of all ('').
+-- name: coverage_gap_span
+SELECT source, kind, from_us, to_us, found_us, polls, why FROM coverage_gap
+WHERE to_us > ?1 AND from_us < ?2 AND (?3 = '' OR source = ?3)
+ORDER BY to_us DESC, source;
 
 -- name: outbox_add
 INSERT INTO outbox (kind, key, body) VALUES (?1, ?2, ?3) ON CONFLICT (kind, key) DO NOTHING;

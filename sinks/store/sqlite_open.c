@@ -17,7 +17,7 @@
 #include "common/testfault.h"
 
 enum {
-    SCHEMA_VERSION = 2,
+    SCHEMA_VERSION = 3,
     APPLICATION_ID = 0x45415253, /* "EARS": what file(1) and we know the file by */
     VALUE_MAX = 8 * 1024 * 1024,
     PATH_SIZE = 4096,
@@ -25,8 +25,10 @@ enum {
 
 extern const char sqlite_schema_1_sql[];
 extern const char sqlite_schema_2_sql[];
+extern const char sqlite_schema_3_sql[];
 
-static const char *const schemas[SCHEMA_VERSION] = {sqlite_schema_1_sql, sqlite_schema_2_sql};
+static const char *const schemas[SCHEMA_VERSION] = {sqlite_schema_1_sql, sqlite_schema_2_sql,
+                                                    sqlite_schema_3_sql};
 
 static const char writer_pragmas[] =
     "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA mmap_size = 0;"

@@ -112,6 +112,17 @@ struct store_config {
     QUERY(SOURCE_PUT, "source_put")                                                                \
     QUERY(SOURCE_DELETE, "source_delete")                                                          \
     QUERY(SOURCE_EACH, "source_each")                                                              \
+    QUERY(COVERAGE_FIND, "coverage_find")                                                          \
+    QUERY(COVERAGE_PUT, "coverage_put")                                                            \
+    QUERY(COVERAGE_TOTAL_FIND, "coverage_total_find")                                              \
+    QUERY(COVERAGE_TOTAL_PUT, "coverage_total_put")                                                \
+    QUERY(COVERAGE_GAP_PUT, "coverage_gap_put")                                                    \
+    QUERY(COVERAGE_EXPIRE, "coverage_expire")                                                      \
+    QUERY(COVERAGE_TOTAL_EXPIRE, "coverage_total_expire")                                          \
+    QUERY(COVERAGE_GAP_EXPIRE, "coverage_gap_expire")                                              \
+    QUERY(COVERAGE_SPAN, "coverage_span")                                                          \
+    QUERY(COVERAGE_SPAN_OF, "coverage_span_of")                                                    \
+    QUERY(COVERAGE_GAP_SPAN, "coverage_gap_span")                                                  \
     QUERY(OUTBOX_ADD, "outbox_add")                                                                \
     QUERY(OUTBOX_NEXT, "outbox_next")                                                              \
     QUERY(OUTBOX_DELETE, "outbox_delete")                                                          \

@@ -111,6 +111,63 @@ static void instant(struct json_writer *writer, const char *key, int64_t at_us)
     json_member_string(writer, key, instant_format(text, at_us));
 }
 
+static void seconds(struct json_writer *writer, const char *key, double value)
+{
+    json_write_key(writer, key);
+    if (value < 0) {
+        json_write_null(writer);
+    } else {
+        json_write_number(writer, value, 1);
+    }
+}
+
+static void write_gap(struct json_writer *writer, const struct view_gap *gap)
+{
+    json_write_object(writer);
+    json_member_string(writer, "source", gap->source);
+    json_member_string(writer, "kind", gap->kind);
+    json_write_key(writer, "from");
+    if (gap->from_us == 0) {
+        json_write_null(writer);
+    } else {
+        char text[INSTANT_SIZE];
+
+        json_write_string(writer, instant_format(text, gap->from_us));
+    }
+    instant(writer, "to", gap->to_us);
+    json_member_integer(writer, "polls", gap->polls);
+    json_member_string(writer, "why", gap->why);
+    json_write_object_end(writer);
+}
+
+/* Which part of the plan was heard, how fresh posts were, and where some may be missing. */
+static void write_books(struct json_writer *writer, const struct view_complete *complete)
+{
+    json_write_key(writer, "polls");
+    json_write_object(writer);
+    json_member_integer(writer, "planned", complete->planned);
+    json_member_integer(writer, "made", complete->made);
+    json_write_key(writer, "share");
+    if (complete->planned == 0) {
+        json_write_null(writer);
+    } else {
+        json_write_number(writer, (double)complete->made / (double)complete->planned, 4);
+    }
+    json_write_object_end(writer);
+    json_write_key(writer, "freshness");
+    json_write_object(writer);
+    seconds(writer, "p50_s", ages_at(complete->ages, 0.5));
+    seconds(writer, "p95_s", ages_at(complete->ages, 0.95));
+    json_write_object_end(writer);
+    json_member_integer(writer, "gap_count", (int64_t)complete->gap_count);
+    json_write_key(writer, "gaps");
+    json_write_array(writer);
+    for (size_t i = 0; i < complete->gap_count && i < VIEW_GAPS_MAX; i++) {
+        write_gap(writer, &complete->gaps[i]);
+    }
+    json_write_array_end(writer);
+}
+
 void print_head(struct json_writer *writer, const struct view *view,
                 const struct view_complete *complete)
 {
@@ -126,6 +183,7 @@ void print_head(struct json_writer *writer, const struct view *view,
     json_member_integer(writer, "healthy", (int64_t)complete->healthy);
     names(writer, "late", complete->late, sources->late_names);
     names(writer, "red", complete->red, sources->red_names);
+    write_books(writer, complete);
     json_write_object_end(writer);
     json_write_key(writer, "rows");
     json_write_array(writer);
@@ -142,6 +200,47 @@ int print_flush(struct json_writer *writer, FILE *out, struct ear_error *err)
     fwrite(text, 1, length, out);
     json_writer_reset(writer);
     return 0;
+}
+
+static void print_gap(FILE *out, const struct view *view, const struct view_gap *gap)
+{
+    char from[INSTANT_SIZE] = "?";
+    char to[INSTANT_SIZE];
+
+    if (gap->from_us != 0) {
+        print_day(from, sizeof from, view, gap->from_us);
+    }
+    print_day(to, sizeof to, view, gap->to_us);
+    fputs("  missing: ", out);
+    (void)print_cut(out, gap->source, 30);
+    fprintf(out, ", %s to %s: ", from, to);
+    (void)print_cut(out, gap->why, 56);
+    fputc('\n', out);
+}
+
+static void print_books(FILE *out, const struct view *view, const struct view_complete *complete)
+{
+    const double median_s = ages_at(complete->ages, 0.5);
+    char half[DURATION_SIZE];
+    char most[DURATION_SIZE];
+
+    if (complete->planned == 0) {
+        return;
+    }
+    fprintf(out, "Polls: %lld of %lld planned were made", (long long)complete->made,
+            (long long)complete->planned);
+    if (median_s >= 0) {
+        duration_format(half, (int64_t)(median_s * 1e6));
+        duration_format(most, (int64_t)(ages_at(complete->ages, 0.95) * 1e6));
+        fprintf(out, "; half of the posts came within %s, 19 of 20 within %s", half, most);
+    }
+    fputs(".\n", out);
+    for (size_t i = 0; i < complete->gap_count && i < 3; i++) {
+        print_gap(out, view, &complete->gaps[i]);
+    }
+    if (complete->gap_count > 3) {
+        fprintf(out, "  and %zu more stretches; -o json lists them\n", complete->gap_count - 3);
+    }
 }
 
 void print_foot(FILE *out, const struct view *view, const struct view_complete *complete,
@@ -166,6 +265,7 @@ void print_foot(FILE *out, const struct view *view, const struct view_complete *
     }
     fputs(complete->red > 0 ? ")" : "", out);
     fputs(complete->red + complete->late > 0 ? "; a fall may be theirs.\n" : ".\n", out);
+    print_books(out, view, complete);
 }
 
 int print_sample(struct json_writer *writer, const struct view *view, const struct tally *tally,

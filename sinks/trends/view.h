@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/ages.h"
 #include "common/error.h"
 #include "common/option.h"
 
@@ -86,16 +87,32 @@ int view_walk(const struct view *view, int64_t since_us, int64_t until_us,
 
 /* --- completeness --- */
 
-enum { VIEW_SOURCES_MAX = 64, VIEW_SOURCE_SIZE = 96 };
+enum { VIEW_SOURCES_MAX = 64, VIEW_SOURCE_SIZE = 96, VIEW_GAPS_MAX = 16 };
+
+/* A stretch of time of which posts may be missing. */
+struct view_gap {
+    char source[VIEW_SOURCE_SIZE], kind[16], why[200];
+    int64_t from_us, to_us; /* from_us 0: unknown since when */
+    int64_t polls;
+};
 
 struct view_complete {
     size_t sources, healthy, late, red;
     char late_names[VIEW_SOURCES_MAX][VIEW_SOURCE_SIZE];
     char red_names[VIEW_SOURCES_MAX][VIEW_SOURCE_SIZE];
+    int64_t planned, made;     /* polls of the view's period, as far as the books go back */
+    uint32_t ages[AGES_COUNT]; /* of posts when they came */
+    struct view_gap gaps[VIEW_GAPS_MAX]; /* the latest first */
+    size_t gap_count;                    /* all of them */
 };
 
-/* How the sources fare: red where a person has to look; late where the last success is three
- * intervals (and ten minutes) ago. */
+/*
+ * How the sources fare: red where a person has to look; late where the last success is three
+ * intervals (and ten minutes) ago. And how completely they were listened to in the view's period
+ * (hours that touch it), or that one of them was by which the view is filtered: polls that
+ * stretches without any would have had count by the part of them that lies in the period; so do
+ * those that a source has missed since its collector last wrote.
+ */
 EAR_MUST_CHECK
 int view_completeness(struct view_complete *out, const struct view *view, struct ear_error *err);
 

@@ -564,9 +564,124 @@ static void cursors_say_how_sources_fare(void **state)
     tape_clear(&tape);
 }
 
+/* The rows of a span of hours or stretches around now, as text; caller frees. */
+static char *span_of(struct shelf *shelf, enum store_query query, const char *source, int columns)
+{
+    const struct store_value values[] = {store_integer(TAPE_NOW_US - CLOCK_DAY_US),
+                                         store_integer(TAPE_NOW_US + CLOCK_DAY_US),
+                                         store_text(source)};
+    struct ear_error err = {0};
+    struct store_rows *rows = NULL;
+    char *text = calloc(1, 4096);
+    size_t length = 0;
+
+    assert_non_null(text);
+    if (store_select(&rows, shelf->store, query, values, source == NULL ? 2 : 3, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    while (store_next(rows, &err) == 1) {
+        for (int i = 0; i < columns; i++) {
+            const char *cell = store_get_text(rows, i, NULL);
+
+            length += (size_t)snprintf(text + length, 4096 - length, "%s%s", i == 0 ? "" : "|",
+                                       cell == NULL ? "" : cell);
+        }
+        length += (size_t)snprintf(text + length, 4096 - length, "\n");
+    }
+    store_rows_end(rows);
+    return text;
+}
+
+static void assert_span(struct shelf *shelf, enum store_query query, const char *source,
+                        int columns, const char *wanted)
+{
+    char *text = span_of(shelf, query, source, columns);
+
+    assert_string_equal(text, wanted);
+    free(text);
+}
+
+static void the_last_word_on_an_hour_counts_and_totals_follow(void **state)
+{
+    static const char forum[] =
+        "{\"source\":\"forum\",\"state\":\"ok\",\"failures\":0,\"hours\":["
+        "{\"hour\":\"2026-11-22T07:00:00Z\",\"planned\":12,\"made\":%d,\"requests\":%d,"
+        "\"posts\":4,\"ages\":[1,0,%d]}],"
+        "\"gaps\":[{\"kind\":\"gap\",\"from\":\"2026-11-22T06:00:00Z\",\"to\":\"2026-11-22T07:00:"
+        "00Z\","
+        "\"found\":\"2026-11-22T07:00:00Z\",\"why\":\"10 pages are all\"},"
+        "{\"kind\":\"away\",\"to\":\"2026-11-22T05:00:00Z\",\"found\":\"2026-11-22T05:00:00Z\","
+        "\"polls\":7}]}";
+    struct tape tape = {0};
+    struct shelf shelf = {0};
+
+    (void)state;
+    shelf_open(&shelf);
+    for (int round = 0; round < 2; round++) {
+        tape_add(&tape, "cursors", "forum", forum, 10, 11, 2);
+        tape_add(&tape, "cursors", "forum", forum, 12, 13, 3);
+        tape_add(&tape, "cursors", "forum",
+                 "{\"source\":\"forum\",\"state\":\"ok\",\"failures\":0,\"hours\":["
+                 "{\"hour\":\"2026-11-22T08:00:00Z\",\"planned\":1},"
+                 "{\"hour\":\"2025-11-22T08:00:00Z\",\"planned\":99}]}"); /* beyond what is kept */
+    }
+    shelf_apply_all(&shelf, &tape, 2);
+    assert_span(&shelf, QUERY_COVERAGE_SPAN, NULL, 8, "12|12|0|0|13|4|0|1,0,3\n1|0|0|0|0|0|0|\n");
+    assert_span(&shelf, QUERY_COVERAGE_SPAN_OF, "forum", 8,
+                "12|12|0|0|13|4|0|1,0,3\n1|0|0|0|0|0|0|\n");
+    assert_span(&shelf, QUERY_COVERAGE_SPAN_OF, "blog", 8, "");
+    assert_span(&shelf, QUERY_COVERAGE_GAP_SPAN, "", 7,
+                "forum|gap|1795327200000000|1795330800000000|1795330800000000|0|10 pages are all\n"
+                "forum|away|0|1795323600000000|1795323600000000|7|\n");
+    assert_span(&shelf, QUERY_COVERAGE_GAP_SPAN, "blog", 7, "");
+    shelf_close(&shelf);
+    tape_clear(&tape);
+}
+
+static void the_books_of_all_sources_are_added_up(void **state)
+{
+    struct tape tape = {0};
+    struct shelf shelf = {0};
+    struct ear_error err = {0};
+    bool more = false;
+    int64_t planned = 0;
+    char *text = NULL;
+
+    (void)state;
+    shelf_open(&shelf);
+    for (int i = 0; i < 20; i++) {
+        char name[16];
+
+        snprintf(name, sizeof name, "s%d", i);
+        tape_add(&tape, "cursors", name,
+                 "{\"source\":\"%s\",\"state\":\"ok\",\"failures\":0,\"hours\":[{\"hour\":"
+                 "\"2026-11-22T07:00:00Z\",\"planned\":%d,\"made\":1,\"ages\":[0,1]}]}",
+                 name, i);
+    }
+    shelf_apply_all(&shelf, &tape, 7);
+    text = span_of(&shelf, QUERY_COVERAGE_SPAN, NULL, 1); /* a row a partition */
+    for (const char *at = text; at != NULL && *at != '\0'; at = strchr(at, '\n') + 1) {
+        planned += strtoll(at, NULL, 10);
+    }
+    assert_int_equal(planned, 190);
+    free(text);
+    /* 36 days later the hours of single sources are gone, what they add up to is not */
+    if (apply_expire(shelf.apply, TAPE_NOW_US + 36 * CLOCK_DAY_US, &more, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    assert_span(&shelf, QUERY_COVERAGE_SPAN_OF, "s7", 1, "");
+    text = span_of(&shelf, QUERY_COVERAGE_SPAN, NULL, 1);
+    assert_true(text[0] != '\0');
+    free(text);
+    shelf_close(&shelf);
+    tape_clear(&tape);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_word_on_an_hour_counts_and_totals_follow),
+        cmocka_unit_test(the_books_of_all_sources_are_added_up),
         cmocka_unit_test(the_later_version_and_then_model_wins),
         cmocka_unit_test(what_was_deleted_or_dropped_returns_only_with_something_newer),
         cmocka_unit_test(a_tombstone_takes_a_post_out),

@@ -65,7 +65,12 @@ static void fill(struct tape *tape)
              "{\"source\":\"blog\",\"state\":\"red\",\"error\":\"401\",\"failures\":9}");
     tape_add(tape, "cursors", "old",
              "{\"source\":\"old\",\"state\":\"ok\",\"last_success_at\":\"2026-11-21T07:58:00Z\","
-             "\"every_us\":300000000,\"failures\":0}");
+             "\"plan_at\":\"2026-11-21T08:00:00Z\",\"every_us\":3600000000,\"failures\":0,"
+             "\"hours\":[{\"hour\":\"2026-11-21T07:00:00Z\",\"planned\":8,\"made\":6,"
+             "\"ages\":[0,0,0,10,10]}],"
+             "\"gaps\":[{\"kind\":\"away\",\"from\":\"2026-11-20T08:00:00Z\","
+             "\"to\":\"2026-11-20T18:00:00Z\",\"found\":\"2026-11-20T18:00:00Z\",\"polls\":10,"
+             "\"why\":\"nobody asked\"}]}");
 }
 
 struct shop {
@@ -205,6 +210,31 @@ static void a_view_says_as_of_when_and_how_complete(void **state)
     assert_string_equal(json_string(json_get(row, "last_at"), NULL), "2026-11-21T08:00:00Z");
     assert_int_equal(json_count(json_get(row, "sample")), 4);
     assert_string_equal(json_string(json_pointer(row, "/sample/0"), NULL), "f:h:c1");
+}
+
+static void polls_that_were_not_made_stand_beside_the_numbers(void **state)
+{
+    const struct json_node *view = view_of(*state, "trends");
+
+    /* 8 of the hour, 10 of the stretch, 24 since that source's plan was last heard of */
+    assert_int_equal(number(view, "/complete/polls/planned"), 8 + 10 + 24);
+    assert_int_equal(number(view, "/complete/polls/made"), 6);
+    assert_int_equal(number(view, "/complete/freshness/p50_s"), 8);
+    assert_int_equal(number(view, "/complete/gap_count"), 1);
+    assert_string_equal(json_string(json_pointer(view, "/complete/gaps/0/source"), NULL), "old");
+    assert_string_equal(json_string(json_pointer(view, "/complete/gaps/0/from"), NULL),
+                        "2026-11-20T08:00:00Z");
+    /* of a period, by the part that lies in it */
+    view = view_of(*state, "trends --since 2026-11-20T13:00:00Z --until 2026-11-21T09:00:00Z");
+    assert_int_equal(number(view, "/complete/polls/planned"), 8 + 5 + 1);
+    view = view_of(*state, "trends --since 6h");
+    assert_int_equal(number(view, "/complete/polls/planned"), 6);
+    assert_int_equal(number(view, "/complete/gap_count"), 0);
+    view = view_of(*state, "trends --source forum");
+    assert_int_equal(number(view, "/complete/polls/planned"), 0);
+    assert_int_equal(number(view, "/complete/gap_count"), 0);
+    view = view_of(*state, "trends --source old");
+    assert_int_equal(number(view, "/complete/polls/made"), 6);
 }
 
 static void lists_have_a_row_a_post_newest_first(void **state)
@@ -433,6 +463,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trends_count_posts_people_and_conversations),
         cmocka_unit_test(a_view_says_as_of_when_and_how_complete),
+        cmocka_unit_test(polls_that_were_not_made_stand_beside_the_numbers),
         cmocka_unit_test(lists_have_a_row_a_post_newest_first),
         cmocka_unit_test(export_posts_is_to_the_letter),
         cmocka_unit_test(csv_is_quoted_and_runs_no_formula),

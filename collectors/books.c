@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How completely sources are listened to, told: as metrics, and in the log where a person should
+ * know. */
+
+#include <inttypes.h>
+
+#include "collectors/collector_internal.h"
+
+#include "common/log.h"
+#include "common/metrics.h"
+#include "common/settings/settings.h"
+
+/* Beyond so many posts of one age in one transaction, the histogram takes no more of them. */
+enum { AGES_MAX = 1000, LABELS_SIZE = 256 };
+
+void books_tell_begun(const struct collector *collector, const struct listening *listening,
+                      const struct coverage_begun *begun)
+{
+    char labels[LABELS_SIZE];
+
+    if (collector->config.metrics != NULL && begun->planned > 0) {
+        metrics_labels(labels, sizeof(labels), "source", listening->entry->source->name, NULL);
+        metrics_add(collector->config.metrics, "earshot_collect_polls_planned_total", labels,
+                    (double)begun->planned);
+    }
+}
+
+static void count_polls(struct metrics *metrics, const char *source, const char *result)
+{
+    char labels[LABELS_SIZE];
+
+    metrics_labels(labels, sizeof(labels), "source", source, "result", result, NULL);
+    metrics_add(metrics, "earshot_collect_polls_total", labels, 1);
+}
+
+static void tell_walked(const struct listening *listening)
+{
+    const struct backfill *backfill = &listening->standing.backfill;
+    const struct log_field fields[] = {{"source", listening->entry->source->name}, {NULL, NULL}};
+
+    log_event(LOG_LEVEL_INFO, fields,
+              "the walk into the past is at its end: %" PRId64 " posts in %" PRId64 " requests",
+              backfill->posts, backfill->requests);
+}
+
+static void tell_gaps(const struct collector *collector, const struct part *part)
+{
+    const struct listening *listening = part->listening;
+    const struct coverage *coverage = &listening->standing.coverage;
+    const struct log_field fields[] = {{"source", listening->entry->source->name}, {NULL, NULL}};
+    char labels[LABELS_SIZE];
+
+    metrics_labels(labels, sizeof(labels), "source", listening->entry->source->name, NULL);
+    metrics_add(collector->config.metrics, "earshot_collect_gaps_total", labels,
+                (double)part->gaps);
+    if (coverage->gap_count > 0) {
+        log_event(LOG_LEVEL_WARN, fields, "posts may be missing: %s",
+                  coverage->gaps[coverage->gap_count - 1].why);
+    }
+}
+
+void books_tell_part(const struct collector *collector, const struct part *part)
+{
+    struct metrics *metrics = collector->config.metrics;
+    const char *source = part->listening->entry->source->name;
+
+    if (part->gaps > 0) {
+        tell_gaps(collector, part);
+    }
+    if (part->walked) {
+        tell_walked(part->listening);
+    }
+    if (part->failed || part->done) {
+        count_polls(metrics, source, part->failed ? "failed" : "made");
+    }
+    for (size_t i = 0; i < AGES_COUNT; i++) {
+        for (uint32_t n = 0; n < part->ages[i] && n < AGES_MAX; n++) {
+            /* the middle of the bucket [2^(i-1), 2^i) */
+            metrics_observe(metrics, "earshot_collect_post_age_seconds", NULL,
+                            i == 0 ? 0.5 : 0.75 * (double)((uint64_t)1 << i));
+        }
+    }
+}
+
+void books_tell_away(struct collector *collector)
+{
+    if (collector->away_sources > 0 && !collector->config.once) {
+        log_warn("%zu sources were not asked for a while (%" PRId64 " polls of their plan): it "
+                 "stands in the books, and they go on from where they were",
+                 collector->away_sources, collector->away_polls);
+    }
+    collector->away_sources = 0;
+    collector->away_polls = 0;
+}
