@@ -140,7 +140,7 @@ static void without_a_configuration_the_defaults_hold(void **state)
     assert_string_equal(settings->processors[0].to, "insights");
     assert_int_equal(settings->processors[0].stage_count, 5);
     assert_string_equal(settings->processors[0].stages[2].name, "classify");
-    assert_int_equal(settings->topic_count, 10);
+    assert_int_equal(settings->topic_count, 11);
     assert_int_equal(settings->horizon_us, 400 * CLOCK_DAY_US);
     assert_int_equal(settings->stream_size_bytes, INT64_C(8) << 30);
     settings_free(settings);
@@ -187,7 +187,7 @@ static void a_complete_configuration_is_read(void **state)
     assert_non_null(settings->processors[0].stages[1].node);
     assert_null(settings->processors[0].stages[0].node);
     assert_int_equal(settings->processors[1].batch_messages, 50);
-    assert_int_equal(settings->topic_count, 11);
+    assert_int_equal(settings->topic_count, 12);
     assert_int_equal(settings->topics[0].partitions, 2);
     assert_int_equal(settings->topics[0].retention_us, CLOCK_MINUTE_US);
     assert_int_equal(settings->topics[1].retention_us, 90 * CLOCK_DAY_US);
