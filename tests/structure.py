@@ -25,6 +25,7 @@ DOORS = {
     r"curl/.*": r"collectors/fetch/",
     r"sqlite3\.h": r"sinks/store/sqlite[^/]*\.[ch]",
     r"libpq-fe\.h": r"sinks/store/postgres[^/]*\.[ch]",
+    r"pcre2\.h": r"collectors/definition/pattern\.c",
     r"xxhash\.h|openssl/.*": r"common/hash\.c",
     r"cmocka\.h": r"tests/",
 }

@@ -35,7 +35,7 @@ int definition_read(struct definition **out, struct config *config, const struct
 void definition_free(struct definition *definition);
 
 /* The reader that a definition makes; lives as long as the definition. */
-const struct source_reader *definition_reader(const struct definition *definition);
+const struct source_reader *definition_reader(struct definition *definition);
 
 /*
  * The definitions that a configuration's sources may use. A built-in one is read when it is first

@@ -26,12 +26,13 @@ struct zone;
  *
  *     {name}            a parameter of the source; wins over the words below
  *     {/pointer}        of the record in hand
- *     {parent/pointer}  of the record whose child it is
+ *     {parent/pointer}  of the record whose child it is; {parent/parent/pointer}
  *     {first/pointer}   of the answer to `first`
  *     {cursor}          where the list stands         {page}     what the next page is asked with
  *     {since} {now}     instants; as RFC 3339 where   {ids}      of a batch, joined
  *                       no filter says otherwise      {token}    of the session
- *     {id} {url} {thread}   of the remembered post (gone), of the id asked for (walk)
+ *     {post/id} {post/url} {post/thread}   of the remembered post (gone); {post/id} of the id asked
+ *                       for (walk); also {id}, {url}, {thread}
  *
  * {+…} keeps : / ? # & = , ; @ and what is percent-encoded already, in URLs; so does a place that a
  * URL begins with, if it is filled with http:// or https:// (its slashes at the end are dropped
@@ -57,7 +58,7 @@ enum template_use {
 struct environment {
     const struct definition *definition;
     const char *const *params; /* [definition->param_count], by the place of the parameter */
-    const struct json_node *record, *parent, *first;
+    const struct json_node *record, *parent, *grandparent, *first;
     const char *cursor, *page, *ids, *token;
     const char *id, *url, *thread; /* of what is remembered (gone), or walked to (id) */
     int64_t since_us, now_us;
@@ -93,11 +94,11 @@ struct pointer_step {
 };
 
 struct pointer {
-    const char *text; /* as written, without parent or first: "/data/items"; "": the value itself;
+    const char *text; /* as written, without parent/ or first/: "/data/items"; "": the value itself;
                          NULL: none given */
     const struct pointer_step *steps; /* [step_count] */
     size_t step_count;
-    bool of_parent, of_first;
+    bool of_parent, of_grandparent, of_first;
 };
 
 /* {from: …, as: …, unless: …, match: …, default: …}, a template, a pointer, or a list of these. */
@@ -199,8 +200,8 @@ struct cursor {
         as; /* AS_INT, AS_TIME, AS_UNIX, AS_TEXT (the first record's, as the server orders) */
     enum cursor_order order;
     const char *into; /* oldest, or a newest that the server bounds by itself: the query member */
-    const struct template *send;  /* how the cursor is written into it; "{cursor}" by default */
-    const struct template *start; /* what is sent at first sight; NULL: nothing */
+    const struct template *send;       /* how the cursor is written into it; NULL: as it is */
+    const struct template *start;      /* what is sent at first sight; NULL: nothing */
     int64_t overlap_us, overlap_count; /* one of them; how much of what was seen is read again */
 };
 
@@ -252,6 +253,8 @@ struct child {
     int64_t batch;     /* so many parents' ids in one request, joined into {ids}; 0: one each */
     const char *join;  /* "," by default */
     struct pointer id; /* of a parent, for {ids} and for `changed`; "/id" by default */
+    struct pointer on; /* of a record, batch: equals the `id` of the record whose child it is, for
+                          parent/…; text NULL: not told */
     struct child *children; /* of these records in turn */
     size_t child_count;
     int64_t max; /* requests a poll; 0: no limit of its own */
@@ -395,7 +398,7 @@ int definition_param(const struct definition *definition, const char *name);
 EAR_MUST_CHECK
 int pattern_new(struct pattern **out, const char *text,
                 struct ear_error *err); /* EAR_CONFIG: why not */
-void pattern_free(void *pattern);
+void pattern_free(void *thing);         /* a struct pattern */
 /* Does it match anywhere? *from and *length (may be NULL): the first group, else all of it. */
 bool pattern_find(const struct pattern *pattern, const char *text, size_t length, size_t *from,
                   size_t *found);
@@ -413,6 +416,9 @@ const struct json_node *pointer_first(const struct pointer *pointer,
  * it did. */
 bool pointer_each(const struct pointer *pointer, const struct json_node *root,
                   bool (*found)(void *user, const struct json_node *node), void *user);
+/* Where it begins: the record, its parent, or the answer to `first`; NULL: not there. */
+const struct json_node *pointer_root(const struct pointer *pointer,
+                                     const struct environment *environment);
 /* A string's or number's text, "true", "false"; NULL for the rest. */
 const char *scalar_text(const struct json_node *node, size_t *length);
 
@@ -428,6 +434,9 @@ int template_read(const struct template **out, struct definition *definition, st
  */
 char *template_expand(const struct template *template, const struct environment *environment,
                       enum template_use use, bool *absent, struct ear_error *err);
+/* Whether it has the place {page}: then a page needs no `into`. */
+bool template_has_page(const struct template *template);
+
 /* body.c. Reads a tree; writes it, with `page` (may be NULL) at the pointer `into` (may be NULL).
  * The writer has the last word on what went wrong; -1: EAR_REJECT, EAR_FATAL of a template. */
 EAR_MUST_CHECK

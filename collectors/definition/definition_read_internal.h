@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EARSHOT_COLLECTORS_DEFINITION_DEFINITION_READ_INTERNAL_H
+#define EARSHOT_COLLECTORS_DEFINITION_DEFINITION_READ_INTERNAL_H
+
+/*
+ * What the files that read a definition share. Each function reads a part from its node, reports
+ * mistakes at their places and goes on; where the node is absent it leaves *out as it is, which is
+ * how parts are inherited. -1: EAR_FATAL.
+ */
+
+#include "collectors/definition/definition_internal.h"
+#include "common/config/config.h"
+
+struct reading {
+    struct definition *definition;
+    struct config *config;
+    struct ear_error *err;
+};
+
+/* --- definition_read.c --- */
+
+void *reading_take(const struct reading *reading, size_t count, size_t size);
+/* The place of a word among words[] (NULL-ended), as EAR_CHOICE has checked it; 0 for NULL. */
+size_t reading_index(const char *word, const char *const words[]);
+/* The place of the parameter that `if` names; -1: none, or a finding. */
+int reading_needs(const struct reading *reading, const struct config_node *node);
+
+/* --- definition_read_request.c --- */
+
+int read_template(const struct reading *reading, const struct template **out,
+                  const struct config_node *node);
+/* Names with their templates, over those that are there; a list of texts gives a name several. */
+int read_named(const struct reading *reading, struct named_template **out, size_t *count,
+               const struct config_node *node);
+/* Names that a header can have. */
+void read_check_headers(const struct reading *reading, const struct config_node *node);
+/* A mapping, or the URL alone. Headers of the definition are among its own. */
+int read_request(const struct reading *reading, struct request *out,
+                 const struct config_node *node);
+int read_page(const struct reading *reading, struct page *out, const struct config_node *node);
+int read_cursor(const struct reading *reading, struct cursor *out, const struct config_node *node);
+int read_revisits(const struct reading *reading, struct revisit **out, size_t *count,
+                  const struct config_node *node);
+
+/* --- definition_read_access.c --- */
+
+int read_auth(const struct reading *reading, struct auth *out, const struct config_node *node);
+int read_login(const struct reading *reading, struct auth *out, const struct config_node *node);
+int read_limits(const struct reading *reading, const struct config_node *node);
+int read_errors(const struct reading *reading, const struct config_node *node);
+
+/* --- definition_read_record.c --- */
+
+int read_pointer(const struct reading *reading, struct pointer *out,
+                 const struct config_node *node);
+/* One, or a list of them. */
+int read_pointers(const struct reading *reading, struct pointer **out, size_t *count,
+                  const struct config_node *node);
+/* Fields over those that are there. */
+int read_map(const struct reading *reading, struct map *out, const struct config_node *node);
+
+/* --- definition_read_condition.c --- */
+
+/* One mapping, or a list of them. */
+int read_conditions(const struct reading *reading, struct conditions *out,
+                    const struct config_node *node);
+
+/* The keys of a condition, in a table of their own or among others'. */
+struct condition_keys {
+    const struct config_node *path, *is, *in;
+    const char *header, *present, *matches;
+    double over, under;
+    bool changed, negated;
+};
+
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
+#define CONDITION_KEY(holder, keys, member)                                                        \
+    offsetof(struct holder, keys) + offsetof(struct condition_keys, member)
+/* NOLINTEND(bugprone-macro-parentheses) */
+
+#define CONDITION_OPTIONS(holder, keys)                                                            \
+    {"path",                                                                                       \
+     EAR_TREE,                                                                                     \
+     CONDITION_KEY(holder, keys, path),                                                            \
+     NULL,                                                                                         \
+     "a pointer to what is looked at, such as /deleted",                                           \
+     NULL},                                                                                        \
+        {"header",                                                                                 \
+         EAR_STRING,                                                                               \
+         CONDITION_KEY(holder, keys, header),                                                      \
+         NULL,                                                                                     \
+         "a header of the answer instead of a pointer",                                            \
+         NULL},                                                                                    \
+        {"is", EAR_TREE, CONDITION_KEY(holder, keys, is), NULL, "what it has to be", NULL},        \
+        {"in", EAR_TREE, CONDITION_KEY(holder, keys, in), NULL, "a list of what it may be", NULL}, \
+        {"over", EAR_NUMBER, CONDITION_KEY(holder, keys, over), "0", "a number it has to exceed",  \
+         NULL},                                                                                    \
+        {"under",                                                                                  \
+         EAR_NUMBER,                                                                               \
+         CONDITION_KEY(holder, keys, under),                                                       \
+         "0",                                                                                      \
+         "a number it has to stay below",                                                          \
+         NULL},                                                                                    \
+        {"present",                                                                                \
+         EAR_CHOICE,                                                                               \
+         CONDITION_KEY(holder, keys, present),                                                     \
+         "|true|false",                                                                            \
+         "whether it has to be there, and not null",                                               \
+         NULL},                                                                                    \
+        {"matches",                                                                                \
+         EAR_STRING,                                                                               \
+         CONDITION_KEY(holder, keys, matches),                                                     \
+         NULL,                                                                                     \
+         "a regular expression that has to match it",                                              \
+         NULL},                                                                                    \
+        {"changed",                                                                                \
+         EAR_BOOLEAN,                                                                              \
+         CONDITION_KEY(holder, keys, changed),                                                     \
+         "false",                                                                                  \
+         "whether it has to be another than with the last poll",                                   \
+         NULL},                                                                                    \
+    {                                                                                              \
+        "not", EAR_BOOLEAN, CONDITION_KEY(holder, keys, negated), "false",                         \
+            "true turns all that round", NULL                                                      \
+    }
+
+/* The condition that a filled table says; *given: false where it says none. */
+int read_condition(const struct reading *reading, struct condition *out, bool *given,
+                   const struct condition_keys *keys, const struct config_node *node);
+/* The same as the one of a set, or none. */
+int read_condition_inline(const struct reading *reading, struct conditions *out,
+                          const struct condition_keys *keys, const struct config_node *node);
+
+/* Status codes, one or several, at most `room`. */
+void read_statuses(const struct reading *reading, const struct config_node *node,
+                   const struct ear_strings *texts, int64_t *out, size_t *count, size_t room);
+
+#endif
