@@ -284,6 +284,7 @@ class Platform:
     cells = {}     # CELLS -> "tested", or why it is not
     lines = ""     # a remark for the table
     times = True   # its created_at are exact
+    pause = 2 * HOUR  # between two polls
 
     host = None    # of the imitation, "127.0.0.1:PORT"; set before anything is asked
 
@@ -429,18 +430,18 @@ def run(platform_class, seed=5, **world):
 
         platform.throttle(server)
         poll(1)
-        platform.world.pass_time(2 * HOUR)
+        platform.world.pass_time(platform.pause)
         platform.world.advance("new")
         platform.expire()
         server.next(1, 503, after=1)
         server.next(1, 0, after=1)
         poll(2)
-        platform.world.pass_time(2 * HOUR)
+        platform.world.pass_time(platform.pause)
         touched = platform.world.advance("edit", "delete", "late")
         platform.throttle(server)
         wanted = poll(3)
         server.faults.clear()
-        platform.world.pass_time(2 * HOUR)
+        platform.world.pass_time(platform.pause)
         platform.world.advance()
         poll(4)
         _honest(platform, touched, wanted, polls)
