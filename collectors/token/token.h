@@ -47,8 +47,9 @@ struct token_key {
     const char *user, *password;
     const char *refresh; /* TOKEN_REFRESH_TOKEN: the first one, as configured */
     const char *scope;
-    bool via_basic; /* id and secret by Basic, else in the form (RFC 6749, 2.3.1) */
-    bool can_renew; /* a session: there is a request that renews it by its refresh token */
+    const char *agent; /* User-Agent of the request; tells no credentials apart */
+    bool via_basic;    /* id and secret by Basic, else in the form (RFC 6749, 2.3.1) */
+    bool can_renew;    /* a session: there is a request that renews it by its refresh token */
     /* a session: JSON pointers into the answer */
     const char *token_at;   /* required there */
     const char *refresh_at; /* NULL: none comes */
