@@ -72,6 +72,8 @@ void collector_free(struct collector *collector)
     }
     for (size_t i = 0; i < collector->count; i++) {
         poll_end(collector, &collector->items[i]);
+        free(collector->items[i].later);
+        free(collector->items[i].budget);
         post_origin_clear(&collector->items[i].origin);
         standing_clear(&collector->items[i].standing);
     }
@@ -407,6 +409,8 @@ struct collector_report collector_report_at(const struct collector *collector, s
         .counts = listening->counts,
         .requests = listening->requests,
         .outcome = listening->outcome,
-        .error = listening->outcome == COLLECTOR_WELL ? NULL : listening->standing.error,
+        .error = listening->outcome == COLLECTOR_WELL ? NULL
+                 : listening->standing.error != NULL  ? listening->standing.error
+                                                      : listening->later,
     };
 }

@@ -34,6 +34,7 @@ struct metrics;
 struct post_rules;
 struct settings;
 struct stream;
+struct tokens;
 
 /* All borrowed until collector_free. */
 struct collector_config {
@@ -41,6 +42,7 @@ struct collector_config {
     const struct sources *sources; /* checked: each has its reader */
     struct stream *stream;
     struct fetch *fetch;
+    struct tokens *tokens;
     const struct post_rules *rules;
     struct metrics *metrics; /* may be NULL */
     const struct clock *clock;

@@ -49,7 +49,11 @@ struct listening {
     void *state;
     struct source_poll poll;
     char *began_with; /* the cursor that poll borrows */
-    bool any_status, first_page, found;
+    bool any_status, first_page;
+    int64_t found; /* posts that are new, edited or deleted */
+    char *budget;  /* id of the one that its requests were taken from; NULL: none */
+    int64_t budget_requests;
+    char *later;                     /* why it goes on later; NULL: it came to its end */
     bool moved;                      /* its cursor has changed since it began */
     bool holds_page;                 /* its reader goes through a page step by step */
     char *page_etag, *page_modified; /* of the first page */
@@ -76,6 +80,7 @@ struct part {
     bool log_before;         /* the last was the log's */
     enum drift_change change;
     bool done;    /* its poll came to its end */
+    bool later;   /* not that of what there is to read: it goes on */
     bool failed;  /* its poll failed */
     bool walked;  /* a walk into its past came to its end */
     int64_t gaps; /* told by its reader */

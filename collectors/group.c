@@ -96,7 +96,7 @@ static void take_effect(const struct collector *collector, const struct part *pa
         failure_tell(collector, part);
     } else if (part->done) {
         listening->finished = true;
-        listening->outcome = COLLECTOR_WELL;
+        listening->outcome = part->later ? COLLECTOR_LATER : COLLECTOR_WELL;
         poll_tell_done(collector, listening);
     }
     if (part->failed || part->done) {

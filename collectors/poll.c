@@ -19,6 +19,8 @@
 #include "common/settings/settings.h"
 #include "common/testpoint.h"
 
+#define BUDGET_SPENT "the budget of requests is spent; it goes on when there is more"
+
 static uint64_t seed_of(const struct collector *collector, const struct listening *listening)
 {
     const char *name = listening->entry->source->name;
@@ -148,11 +150,16 @@ static int begin(struct collector *collector, struct listening *listening, int64
         .cursor = listening->began_with,
         .cursor_length = standing->cursor_length,
         .now_us = now_us,
+        .fetch = collector->config.fetch,
+        .tokens = collector->config.tokens,
         .backfill_since_us = since_us,
     };
     listening->first_page = true;
-    listening->found = false;
+    listening->found = 0;
     listening->moved = false;
+    listening->budget_requests = 0;
+    free(listening->later);
+    listening->later = NULL;
     listening->floor_us = 0;
     listening->phase = LISTENING_READY;
     collector->under_way++;
@@ -181,19 +188,34 @@ static bool is_same_text(const char *one, const char *other)
 
 /* Brings where the source stands up to date with the end of a poll. Returns whether that is worth a
  * message by itself. */
-static bool finish_standing(struct collector *collector, struct listening *listening,
+static bool finish_standing(struct collector *collector, struct listening *listening, bool later,
                             int64_t now_us)
 {
     struct standing *standing = &listening->standing;
     const bool stale = standing->written_us == INT64_MIN || now_us < standing->written_us ||
                        now_us - standing->written_us >= STANDING_FRESH_US;
-    const bool news = collector->config.once || listening->found || stale ||
+    const bool news = collector->config.once || later || listening->found > 0 || stale ||
                       standing->schedule.state != SCHEDULE_OK || standing->error != NULL ||
                       !is_same_text(standing->etag, listening->page_etag) ||
                       !is_same_text(standing->last_modified, listening->page_modified);
+    const struct schedule_poll poll = {
+        .posts = listening->found,
+        .since_us =
+            standing->last_success_us == INT64_MIN ? -1 : now_us - standing->last_success_us,
+        .requests = listening->budget_requests,
+        .share_us = listening->budget == NULL || listening->budget_requests == 0
+                        ? 0
+                        : fetch_budget_share_us(collector->config.fetch, listening->budget),
+        .floor_us = listening->floor_us,
+    };
 
-    schedule_done(&standing->schedule, listening->found, listening->floor_us, now_us,
-                  seed_of(collector, listening));
+    schedule_done(&standing->schedule, &poll, now_us, seed_of(collector, listening));
+    if (later) { /* a walk that is not at its end must see its pages again */
+        free(listening->page_etag);
+        free(listening->page_modified);
+        listening->page_etag = NULL;
+        listening->page_modified = NULL;
+    }
     standing->last_success_us = now_us;
     standing_clear_failure(standing);
     free(standing->etag);
@@ -310,7 +332,7 @@ static bool finish(struct collector *collector, struct listening *listening,
         }
         return true;
     }
-    news = finish_standing(collector, listening, now_us);
+    news = finish_standing(collector, listening, turn->next == SOURCE_LATER, now_us);
     if (turn->next == SOURCE_LATER) {
         schedule_later(&standing->schedule, turn->wait_us, now_us);
         return true;
@@ -344,7 +366,7 @@ static int keep_step(struct collector *collector, struct listening *listening,
     }
     listening->moved = listening->moved || news;
     if (counts.fresh + counts.edited + counts.deleted > 0) {
-        listening->found = true;
+        listening->found += counts.fresh + counts.edited + counts.deleted;
         standing->last_post_us = past ? standing->last_post_us : now_us;
     }
     if (keep_books(collector, listening, part, now_us, &news, err) != 0) {
@@ -352,6 +374,10 @@ static int keep_step(struct collector *collector, struct listening *listening,
     }
     if (done && finish(collector, listening, turn, now_us)) {
         news = true;
+    }
+    if (turn->next == SOURCE_LATER &&
+        standing_set_text(&listening->later, turn->why == NULL ? "" : turn->why, err) != 0) {
+        goto done;
     }
     if (count_drift(collector, standing, now_us, &change, err) != 0) {
         goto done;
@@ -388,6 +414,7 @@ static int keep_step(struct collector *collector, struct listening *listening,
     part->change = change == DRIFT_SAME ? part->change : change;
     part->done = part->done || (done && !past);
     part->walked = part->walked || (past && turn->next == SOURCE_DONE);
+    part->later = turn->next == SOURCE_LATER;
     result = 0;
 
 done:
@@ -427,6 +454,12 @@ static int start_fetch(struct collector *collector, struct listening *listening,
         request->last_modified = standing->last_modified;
     }
     TESTPOINT("collect.before-fetch");
+    if (request->budget != NULL) {
+        if (standing_set_text(&listening->budget, request->budget->id, err) != 0) {
+            return -1;
+        }
+        listening->budget_requests++;
+    }
     if (fetch_start(collector->config.fetch, request, listening, err) != 0) {
         return err->kind == EAR_CONFIG && listening->any_status
                    ? answer_nothing(collector, listening, err)
@@ -448,7 +481,7 @@ void poll_tell_done(const struct collector *collector, const struct listening *l
                     labels, (double)listening->standing.last_success_us / 1e6);
     }
     show_drift(collector, listening);
-    if (listening->found && !collector->config.once) {
+    if (listening->found > 0 && !collector->config.once) {
         const struct log_field fields[] = {{"source", source}, {NULL, NULL}};
 
         log_event(LOG_LEVEL_INFO, fields,
@@ -465,6 +498,39 @@ static bool is_to_make_way(const struct collector *collector, const struct liste
 {
     return poll_is_past(listening) && listening->moved &&
            schedule_is_due(&listening->standing.schedule, collector_now_us(collector));
+}
+
+/* A request whose budget is spent for long is not waited for: the poll goes on later. */
+static void spare_budget(const struct collector *collector, const struct listening *listening,
+                         struct source_turn *turn)
+{
+    int64_t wait_us = 0;
+
+    if (turn->next != SOURCE_FETCH || turn->request.budget == NULL) {
+        return;
+    }
+    wait_us = fetch_budget_wait_us(collector->config.fetch, turn->request.budget,
+                                   listening->entry->source->name);
+    if (wait_us > FETCH_WAIT_MAX_US) {
+        *turn = (struct source_turn){.next = SOURCE_LATER, .wait_us = wait_us, .why = BUDGET_SPENT};
+    }
+}
+
+/* The same once a request was handed over: what is in hand is in the group already. */
+static int end_later(struct collector *collector, struct listening *listening, int64_t wait_us,
+                     struct ear_error *err)
+{
+    const struct standing *standing = &listening->standing;
+    const struct source_turn turn = {.next = SOURCE_LATER, .wait_us = wait_us, .why = BUDGET_SPENT};
+
+    if (intake_begin(collector->intake, &listening->origin, standing->cursor,
+                     standing->cursor_length, collector_now_us(collector), err) != 0 ||
+        keep_step(collector, listening, &turn, err) != 0) {
+        intake_drop(collector->intake);
+        return failure_of_keeping(collector, listening, err);
+    }
+    poll_end(collector, listening);
+    return 0;
 }
 
 int poll_step(struct collector *collector, struct listening *listening,
@@ -486,6 +552,7 @@ int poll_step(struct collector *collector, struct listening *listening,
         intake_drop(collector->intake);
         return failure_of_answer(collector, listening, answer, err);
     }
+    spare_budget(collector, listening, &turn);
     TESTPOINT("collect.after-step");
     if (keep_step(collector, listening, &turn, err) != 0) {
         intake_drop(collector->intake);
@@ -530,6 +597,10 @@ int poll_answered(struct collector *collector, struct listening *listening,
     const bool page = (answer->status >= 200 && answer->status < 300) || answer->status == 304;
 
     TESTPOINT("collect.after-fetch");
+    if (answer->budget_wait_us > 0) {
+        listening->phase = LISTENING_READY;
+        return end_later(collector, listening, answer->budget_wait_us, err);
+    }
     listening->requests++;
     coverage_request(&listening->standing.coverage, collector_now_us(collector));
     listening->standing.backfill.requests += poll_is_past(listening) ? 1 : 0;

@@ -289,6 +289,8 @@ static int probe_source(struct session *session, const struct source_entry *entr
                                      .config = entry->config,
                                      .self = entry->reader->self,
                                      .now_us = probe.now_us,
+                                     .fetch = session->fetch,
+                                     .tokens = session->tokens,
                                      .probe = true};
     void *state = NULL;
     int result = -1;

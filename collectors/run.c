@@ -37,6 +37,7 @@ static struct collector_config config_of(const struct session *session, bool onc
         .sources = &session->sources,
         .stream = session->stream,
         .fetch = session->fetch,
+        .tokens = session->tokens,
         .rules = session->rules,
         .metrics = session->metrics,
         .clock = &session->clock,

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collectors/session.h"
 
+#include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "collectors/fetch/fetch.h"
 #include "collectors/post.h"
+#include "collectors/token/token.h"
 #include "common/command/command.h"
 #include "common/config/config.h"
 #include "common/metrics.h"
@@ -41,8 +43,37 @@ int session_check(struct session *session, const struct command_call *call, stru
     return EXIT_DONE;
 }
 
-static int open_fetch(struct session *session, struct ear_error *err)
+/* Each process of the role keeps its own books: what was spent by one is not written over by
+ * another. */
+static int budget_path(char *out, size_t size, const struct session *session, struct ear_error *err)
 {
+    const int index = session->role.index;
+    char number[24] = "";
+
+    if (index > 0) {
+        (void)snprintf(number, sizeof(number), "-%d", index);
+    }
+    if ((size_t)snprintf(out, size, "%s/run/budgets%s.json", session->settings->data_dir, number) >=
+        size) {
+        return ear_fail(err, EAR_CONFIG, "data: the path is too long");
+    }
+    return 0;
+}
+
+static int open_tokens(struct session *session, struct ear_error *err)
+{
+    char path[4096];
+
+    if ((size_t)snprintf(path, sizeof(path), "%s/run/tokens.json", session->settings->data_dir) >=
+        sizeof(path)) {
+        return ear_fail(err, EAR_CONFIG, "data: the path is too long");
+    }
+    return tokens_open(&session->tokens, path, err);
+}
+
+static int open_fetch(struct session *session, bool read_only, struct ear_error *err)
+{
+    char path[4096];
     const struct fetch_config config = {
         .allow = session->settings->network_allow,
         .body_limit_bytes = INT64_C(16) * 1024 * 1024,
@@ -53,8 +84,14 @@ static int open_fetch(struct session *session, struct ear_error *err)
         .host_rate_per_s = 10,
         .user_agent = USER_AGENT,
         .metrics = session->metrics,
+        .clock = &session->clock,
+        .budget_path = path,
+        .budget_read_only = read_only,
     };
 
+    if (budget_path(path, sizeof(path), session, err) != 0) {
+        return -1;
+    }
     allow_files();
     return fetch_open(&session->fetch, &config, err);
 }
@@ -66,7 +103,7 @@ int session_open(struct session *session, const char *role, struct ear_error *er
         settings_open_role_stream(&session->stream, session->settings, &session->role,
                                   session->metrics, err) != 0 ||
         pseudonym_key_load(&session->key, session->settings->author_key_path, err) != 0 ||
-        open_fetch(session, err) != 0) {
+        open_fetch(session, false, err) != 0 || open_tokens(session, err) != 0) {
         return -1;
     }
     return post_rules_new(&session->rules, session->settings, &session->key, err);
@@ -79,7 +116,8 @@ int session_open_probe(struct session *session, struct ear_error *err)
         pseudonym_key_load(&session->key, session->settings->author_key_path, err) != 0) {
         return -1;
     }
-    if (open_fetch(session, err) != 0) {
+    /* Tokens are kept all the same: a refresh token that a server took back is lost otherwise. */
+    if (open_fetch(session, true, err) != 0 || open_tokens(session, err) != 0) {
         return -1;
     }
     return post_rules_new(&session->rules, session->settings, &session->key, err);
@@ -89,6 +127,7 @@ void session_close(struct session *session)
 {
     post_rules_free(session->rules);
     fetch_close(session->fetch);
+    tokens_close(session->tokens);
     stream_close(session->stream);
     metrics_free(session->metrics);
     settings_role_close(&session->role);

@@ -19,6 +19,7 @@ struct metrics;
 struct post_rules;
 struct settings;
 struct stream;
+struct tokens;
 
 struct session {
     struct settings *settings; /* borrowed */
@@ -28,6 +29,7 @@ struct session {
     struct stream *stream;
     struct metrics *metrics;
     struct fetch *fetch;
+    struct tokens *tokens;
     struct post_rules *rules;
     struct pseudonym_key key;
 };
@@ -41,7 +43,8 @@ int session_check(struct session *session, const struct command_call *call, stru
 EAR_MUST_CHECK
 int session_open(struct session *session, const char *role, struct ear_error *err);
 
-/* Opens the fetcher and the rules alone: writes nothing anywhere. */
+/* Opens the fetcher, the tokens and the rules alone: writes nothing anywhere but tokens, where some
+ * are fetched. */
 EAR_MUST_CHECK
 int session_open_probe(struct session *session, struct ear_error *err);
 

@@ -96,6 +96,8 @@ static int understand(struct standing *out, const struct json_node *root,
     int64_t failures = 0;
     int64_t interval_us = source->every_us;
     int64_t next_us = instant_of(root, "next_at");
+    double posts = 0;
+    double over_us = 0;
     bool drifting = false;
 
     if (use != NULL && strcmp(use, source->use) != 0) {
@@ -112,8 +114,12 @@ static int understand(struct standing *out, const struct json_node *root,
     }
     (void)json_integer(json_get(root, "failures"), &failures);
     (void)json_integer(json_get(root, "every_us"), &interval_us);
-    schedule_restore(&out->schedule, source->every_us, interval_us,
+    schedule_restore(&out->schedule, source->every_us, source->fresh_us, interval_us,
                      next_us == INT64_MIN ? now_us : next_us, failures, stood, now_us);
+    if (json_number(json_get(root, "posts"), &posts) &&
+        json_number(json_get(root, "posts_over_us"), &over_us)) {
+        schedule_restore_rate(&out->schedule, posts, over_us);
+    }
     (void)json_boolean(json_get(root, "drifting"), &drifting);
     if (drifting) {
         drift_restore(&out->drift, instant_of(root, "drift_at"), now_us);
@@ -140,7 +146,7 @@ int standing_restore(struct standing *out, struct stream *stream,
 
     *out = (struct standing){
         .last_success_us = INT64_MIN, .last_post_us = INT64_MIN, .written_us = INT64_MIN};
-    schedule_init(&out->schedule, source->every_us, now_us);
+    schedule_init(&out->schedule, source->every_us, source->fresh_us, now_us);
     found =
         stream_lookup(stream, "cursors", source->name, strlen(source->name), &text, &length, err);
     if (found <= 0) {
@@ -205,6 +211,10 @@ const char *standing_write(const struct standing *standing, const struct setting
     json_member_string(writer, "error", standing->error);
     json_member_integer(writer, "failures", schedule->failures);
     json_member_integer(writer, "every_us", schedule->interval_us);
+    json_write_key(writer, "posts");
+    json_write_number(writer, schedule->posts, 3);
+    json_write_key(writer, "posts_over_us");
+    json_write_number(writer, schedule->over_us, 0);
     coverage_write(&standing->coverage, writer);
     backfill_write(&standing->backfill, writer);
     json_write_object_end(writer);

@@ -44,7 +44,8 @@ struct settings_source {
     const char *zone;     /* NULL: the configuration's timezone */
     struct ear_strings tags;
     int64_t every_us;
-    int64_t history_us;                                           /* INT64_MAX: all; 0: none */
+    int64_t fresh_us;   /* how old a post may be on arrival; 0: not said */
+    int64_t history_us; /* INT64_MAX: all; 0: none */
     double threshold_wish, threshold_complaint, threshold_praise; /* -1: the stage's */
     const struct config_node *node;                               /* for the reader's own keys */
 };

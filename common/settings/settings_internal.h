@@ -58,7 +58,7 @@ struct included_keys {
 struct source_keys {
     const char *name, *use, *channel, *about, *lang, *audience, *zone, *history;
     struct ear_strings tags;
-    int64_t every;
+    int64_t every, fresh;
     struct {
         double wish, complaint, praise;
     } threshold;

@@ -220,6 +220,7 @@ static int read_source(struct settings *settings, const struct config_node *node
     source->zone = keys.zone;
     source->tags = keys.tags;
     source->every_us = keys.every;
+    source->fresh_us = keys.fresh;
     source->history_us = read_history(settings, config_get(node, "history"), keys.history);
     source->threshold_wish = keys.threshold.wish;
     source->threshold_complaint = keys.threshold.complaint;

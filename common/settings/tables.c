@@ -254,6 +254,11 @@ const struct ear_option settings_source_options[] = {
      "words of one's own to filter by", NULL},
     {"every", EAR_DURATION, offsetof(struct source_keys, every), "10m [1s..365d]",
      "how often it is asked, such as 5m", NULL},
+    {"fresh", EAR_DURATION, offsetof(struct source_keys, fresh), "0 [0..365d]",
+     "how old a post may be when it arrives: it is asked at least that often, within half and "
+     "twice "
+     "`every`; 0: nothing beyond that",
+     NULL},
     {"history", EAR_STRING, offsetof(struct source_keys, history), "30d",
      "how far back on first sight: a duration such as 90d, all, or none", NULL},
     SECTION("threshold", struct source_keys, threshold, threshold,
@@ -261,9 +266,9 @@ const struct ear_option settings_source_options[] = {
     END,
 };
 
-const char *const settings_source_keys[] = {"name",  "use",      "channel",   "about",
-                                            "lang",  "audience", "zone",      "tags",
-                                            "every", "history",  "threshold", NULL};
+const char *const settings_source_keys[] = {"name",     "use",       "channel", "about", "lang",
+                                            "audience", "zone",      "tags",    "every", "fresh",
+                                            "history",  "threshold", NULL};
 
 static const struct ear_option batch[] = {
     {"messages", EAR_INTEGER, WITHIN(processor_keys, batch, messages), "500 [1..10000]",

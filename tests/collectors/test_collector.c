@@ -68,6 +68,7 @@ static struct script {
     bool silent; /* sets no cursor */
     char base[64];
     int last_status; /* that a step saw */
+    const struct fetch_budget *budget;
 } script;
 
 struct reading {
@@ -138,6 +139,7 @@ static int script_step(void *state, const struct fetch_answer *answer,
         (void)snprintf(reading->url, sizeof(reading->url), "%s%s",
                        *step->url == '/' ? script.base : "", step->url);
         turn->request.url = reading->url;
+        turn->request.budget = script.budget;
         turn->any_status = step->any_status;
         turn->next = SOURCE_FETCH;
         return 0;
@@ -203,6 +205,7 @@ static void open_bench(struct bench *bench, const char *folder)
         .host_concurrent = 4,
         .host_rate_per_s = 10,
         .user_agent = "earshot-test/1",
+        .clock = &bench->clock,
     };
 
     (void)snprintf(bench->folder, sizeof(bench->folder), "%s", folder);
@@ -645,6 +648,7 @@ static void a_source_that_drifts_says_so_once_until_it_is_clean(void **state)
     check(metrics_new(&metrics, &err), &err);
     script.count = 1;
     script.again = true;
+    bench->source.every_us = CLOCK_MINUTE_US;
     (void)dup2(fileno(file), STDERR_FILENO);
     start(bench, metrics);
     turn(bench, clean, 0);
@@ -828,6 +832,55 @@ static void the_schedule_is_kept_between_runs(void **state)
     assert_string_equal(tale_of(bench, "2"), "two");
 }
 
+static void a_spent_budget_ends_the_poll_where_it_is_and_it_goes_on_later(void **state)
+{
+    static const struct step steps[] = {{.url = "/echo", .items = {SAYS("1", "one")}},
+                                        {.url = "/echo", .items = {SAYS("2", "two")}},
+                                        {.url = "/echo", .items = {SAYS("3", "three")}},
+                                        {.items = {SAYS("4", "four")}}};
+    const struct fetch_limit limit = {.units = 2, .per_us = CLOCK_HOUR_US};
+    const struct fetch_budget budget = {"scripted.example", &limit, 1, 1};
+    struct bench *bench = *state;
+    struct collector_report report;
+
+    script.steps = steps;
+    script.count = 4;
+    script.budget = &budget;
+    report = poll_once(bench);
+    assert_int_equal(report.outcome, COLLECTOR_LATER);
+    assert_non_null(strstr(report.error, "budget"));
+    assert_int_equal(report.requests, 2);
+    assert_int_equal(report.counts.fresh, 2);
+    assert_standing(bench, "\"cursor\":{\"at\":2}");
+    assert_standing(bench, "\"state\":\"ok\""); /* nobody failed */
+    assert_standing(bench, "\"next_at\":\"2026-11-22T09:0");
+    report = poll_once(bench); /* still not */
+    assert_int_equal(report.outcome, COLLECTOR_LATER);
+    assert_int_equal(report.requests, 0);
+    bench->clock.shift_us += CLOCK_HOUR_US + 2 * CLOCK_MINUTE_US;
+    report = poll_once(bench);
+    assert_int_equal(report.outcome, COLLECTOR_WELL);
+    assert_null(report.error);
+    assert_int_equal(report.counts.fresh, 2);
+    assert_standing(bench, "\"cursor\":{\"at\":4}");
+    assert_string_equal(tale_of(bench, "4"), "four");
+}
+
+static void polls_that_share_a_budget_come_as_often_as_it_grants(void **state)
+{
+    static const struct step steps[] = {{.url = "/echo"}, {.url = "/echo"}};
+    const struct fetch_limit limit = {.units = 24, .per_us = 24 * CLOCK_HOUR_US};
+    const struct fetch_budget budget = {"scripted.example", &limit, 1, 1};
+    struct bench *bench = *state;
+
+    script.steps = steps;
+    script.count = 2;
+    script.again = true;
+    script.budget = &budget;
+    (void)poll_once(bench); /* two requests a poll, one an hour: about 1.3 h after the first */
+    assert_standing(bench, "\"next_at\":\"2026-11-22T09:1");
+}
+
 /* A log that is nearly full: collecting pauses, and goes on when there is room. */
 static void a_full_log_pauses_the_collector(void **state)
 {
@@ -1002,6 +1055,8 @@ int main(int argc, char **argv)
         CASE(a_cursor_that_is_not_understood_stops_the_source),
         CASE(an_unchanged_page_is_not_sent_again),
         CASE(the_schedule_is_kept_between_runs),
+        CASE(a_spent_budget_ends_the_poll_where_it_is_and_it_goes_on_later),
+        CASE(polls_that_share_a_budget_come_as_often_as_it_grants),
         CASE(a_full_log_pauses_the_collector),
         CASE(a_death_at_any_point_loses_and_doubles_nothing),
         CASE(a_log_that_takes_nothing_loses_and_doubles_nothing),
