@@ -13,6 +13,7 @@ PAGE = 50
 
 class Discourse(world.Platform):
     name = "discourse"
+    page_sizes = (50,)
     cells = {**{cell: "tested" for cell in world.CELLS}}
     key = "k" * 32
     inclusive = True

@@ -20,6 +20,7 @@ class GitHub(world.Platform):
     """Issues and their comments. There are no answers to comments."""
 
     name = "github"
+    page_sizes = (100, 100)
     cells = {cell: "tested" for cell in world.CELLS}
     left = 5000
 
@@ -159,6 +160,7 @@ class GitHubDiscussions(GitHub):
     """Discussions, comments, replies (no deeper). The repository has no issues."""
 
     name = "github-discussions"
+    page_sizes = None
     cells = {cell: "tested" for cell in world.CELLS}
 
     def configuration(self, base):

@@ -21,6 +21,7 @@ class HackerNews(world.Platform):
     """By search: what names the word."""
 
     name = "hackernews"
+    page_sizes = (200,)
     cells = {**{cell: "tested" for cell in world.CELLS}, "auth": "the API has none"}
 
     def configuration(self, base):
@@ -108,6 +109,7 @@ class HackerNewsItems(HackerNews):
 
     cells = {**{cell: "tested" for cell in world.CELLS}, "paging": "there are no pages: ids are walked one by one", "auth": "the API has none",
              "budget": "the item API has no limit; 503 and a lost connection are tested"}
+    page_sizes = (1,)
     waiting = None
 
     def configuration(self, base):

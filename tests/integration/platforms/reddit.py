@@ -27,6 +27,7 @@ def listing(children, after=None):
 
 class Reddit(world.Platform):
     name = "reddit"
+    page_sizes = (100, 100)
     cells = {cell: "tested" for cell in world.CELLS}
     token = None
     tokens = 0

@@ -19,6 +19,7 @@ class StackExchange(world.Platform):
     """Roots are questions, their direct replies answers, all below comments on those."""
 
     name = "stackexchange"
+    page_sizes = (100, 100)
     cells = {cell: "tested" for cell in world.CELLS}
     quota = 9990
     said_backoff = 0

@@ -283,7 +283,7 @@ class Platform:
     name = None    # of the definition
     cells = {}     # CELLS -> "tested", or why it is not
     lines = ""     # a remark for the table
-    times = True   # its created_at are exact
+    page_sizes = None  # (of all posts,) or (of roots, of replies): for `least`
     pause = 2 * HOUR  # between two polls
 
     host = None    # of the imitation, "127.0.0.1:PORT"; set before anything is asked
@@ -311,9 +311,15 @@ class Platform:
         """How it says "not so fast", in front of the second request from now."""
         server.next(1, 429, {"Retry-After": "1"}, after=1)
 
-    def least(self):
-        """The fewest requests that could bring what the last step changed; None: not worked out."""
-        return None
+    def least(self, since):
+        """The fewest requests that could bring what happened after `since`: pages for what is new (one where nothing is), and one for each
+        other thing that was edited or deleted. None: not worked out."""
+        if self.page_sizes is None:
+            return None
+        new = [post for post in self.world.posts if post.created > since]
+        kinds = [new] if len(self.page_sizes) == 1 else [[post for post in new if post.is_root == root] for root in (True, False)]
+        pages = sum(max(1, -(-len(kind) // size)) for kind, size in zip(kinds, self.page_sizes))
+        return pages + sum(1 for post in self.world.posts if post.created <= since < post.changed)
 
     # --- for `expected` ---
 
@@ -421,10 +427,12 @@ def run(platform_class, seed=5, **world):
     platform = platform_class(World(seed, **world))
     with place() as where, Imitation(platform) as server:
         reading = Reading(platform, server, where)
-        polls = []
+        polls, since = [], [0]
 
         def poll(step, **more):
-            polls.append({**reading.poll(**more), "least": platform.least()})
+            least = platform.least(since[0])
+            since[0] = platform.world.now
+            polls.append({**reading.poll(**more), "least": least})
             expect(polls[-1]["rejected"] == 0, f"step {step} rejected {polls[-1]['rejected']}\n{reading.tail()}")
             return reading.compare(step)
 
