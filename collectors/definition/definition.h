@@ -15,6 +15,7 @@
  * Threads: constant once read; one at a time while it is.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "collectors/source.h"
@@ -24,6 +25,7 @@ struct config;
 struct config_node;
 struct definition;
 struct settings;
+struct settings_source;
 
 /*
  * Reads a definition from its document. Mistakes become findings of `config`; then *out is NULL and
@@ -37,20 +39,26 @@ void definition_free(struct definition *definition);
 /* The reader that a definition makes; lives as long as the definition. */
 const struct source_reader *definition_reader(struct definition *definition);
 
+/* What no table says of a source: adds findings. `filled` is its config struct. */
+void definition_check(const struct definition *definition, struct config *config,
+                      const struct settings_source *source, const void *filled);
+
 /*
- * The definitions that a configuration's sources may use. A built-in one is read when it is first
- * asked for. Findings go into the settings' config. `definitions_find` NULL: there is none (err
- * untouched), it is wrong (findings say why), or EAR_FATAL.
+ * The definitions that a configuration's sources may use. One's own are read at once, a built-in
+ * one when it is first asked for. Findings go into the settings' config, which has to outlive them.
+ * definitions_find gives NULL where there is none (*known false), where it is wrong (findings say
+ * why), and with EAR_FATAL.
  */
 struct definitions;
 
 EAR_MUST_CHECK
 int definitions_new(struct definitions **out, struct settings *settings, struct ear_error *err);
 void definitions_free(struct definitions *definitions);
-const struct source_reader *definitions_find(struct definitions *definitions, const char *name,
-                                             struct ear_error *err);
+struct definition *definitions_find(struct definitions *definitions, const char *name, bool *known,
+                                    struct ear_error *err);
 
 /* The names of all, built in and own, sorted, NULL-ended; the definitions' own. */
 const char *const *definitions_names(const struct definitions *definitions);
+bool definitions_is_own(const struct definitions *definitions, const char *name);
 
 #endif

@@ -356,6 +356,7 @@ struct error_rule {
 struct parameter {
     const char *name, *help, *fallback;
     bool required, secret;
+    bool address; /* some URL begins with it */
 };
 
 struct definition {
@@ -434,6 +435,8 @@ int template_read(const struct template **out, struct definition *definition, st
  */
 char *template_expand(const struct template *template, const struct environment *environment,
                       enum template_use use, bool *absent, struct ear_error *err);
+/* The place of the parameter that it begins with; -1: it begins with none. */
+int template_begins_with(const struct template *template);
 /* Whether it has the place {page}: then a page needs no `into`. */
 bool template_has_page(const struct template *template);
 
@@ -494,7 +497,5 @@ int engine_begin(void **out, const struct source_poll *poll, struct ear_error *e
 int engine_step(void *state, const struct fetch_answer *answer, const struct source_output *output,
                 struct source_turn *turn, struct ear_error *err);
 void engine_end(void *state);
-void engine_check(struct config *config, const struct settings_source *source,
-                  const void *config_of);
 
 #endif

@@ -112,18 +112,16 @@ int read_auth(const struct reading *reading, struct auth *out, const struct conf
     out->via_basic = strcmp(keys.via, "basic") == 0;
     out->needs = reading_needs(reading, keys.needs);
     check_auth(reading, out, &keys, node);
+    if (read_url(reading, &out->token_url, keys.token_url) != 0) {
+        return -1;
+    }
 
     const struct {
         const struct template **to;
         const struct config_node *node;
     } templates[] = {
-        {&out->value, keys.value},
-        {&out->user, keys.user},
-        {&out->password, keys.password},
-        {&out->token_url, keys.token_url},
-        {&out->id, keys.id},
-        {&out->secret, keys.secret},
-        {&out->refresh, keys.refresh},
+        {&out->value, keys.value}, {&out->user, keys.user},     {&out->password, keys.password},
+        {&out->id, keys.id},       {&out->secret, keys.secret}, {&out->refresh, keys.refresh},
         {&out->scope, keys.scope},
     };
 

@@ -29,6 +29,9 @@ int reading_needs(const struct reading *reading, const struct config_node *node)
 
 int read_template(const struct reading *reading, const struct template **out,
                   const struct config_node *node);
+/* A URL: the parameter that it begins with is an address. */
+int read_url(const struct reading *reading, const struct template **out,
+             const struct config_node *node);
 /* Names with their templates, over those that are there; a list of texts gives a name several. */
 int read_named(const struct reading *reading, struct named_template **out, size_t *count,
                const struct config_node *node);

@@ -18,6 +18,21 @@ int read_template(const struct reading *reading, const struct template **out,
     return template_read(out, reading->definition, reading->config, node, reading->err);
 }
 
+int read_url(const struct reading *reading, const struct template **out,
+             const struct config_node *node)
+{
+    int param = -1;
+
+    if (read_template(reading, out, node) != 0) {
+        return -1;
+    }
+    param = template_begins_with(*out);
+    if (param >= 0) {
+        reading->definition->params[param].address = true;
+    }
+    return 0;
+}
+
 /* --- members of a query, a form, headers --- */
 
 /* How many texts a mapping holds, lists counted by their elements. */
@@ -169,7 +184,7 @@ static int read_request_keys(const struct reading *reading, struct request *out,
         body_read(&out->json, reading->definition, reading->config, keys.json, reading->err) != 0) {
         return -1;
     }
-    return read_template(reading, &out->url, keys.url) != 0 ||
+    return read_url(reading, &out->url, keys.url) != 0 ||
                    read_named(reading, &out->query, &out->query_count, keys.query) != 0 ||
                    read_named(reading, &out->headers, &out->header_count, keys.headers) != 0 ||
                    read_named(reading, &out->form, &out->form_count, keys.form) != 0
@@ -187,7 +202,7 @@ int read_request(const struct reading *reading, struct request *out, const struc
                             .headers = reading->definition->headers,
                             .header_count = reading->definition->header_count};
     if (config_scalar(node) != NULL) {
-        return read_template(reading, &out->url, node);
+        return read_url(reading, &out->url, node);
     }
     return read_request_keys(reading, out, node);
 }

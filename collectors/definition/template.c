@@ -634,6 +634,13 @@ char *template_expand(const struct template *template, const struct environment 
     return text.bytes;
 }
 
+int template_begins_with(const struct template *template)
+{
+    return template != NULL && template->count > 0 && template->pieces[0].place == PLACE_PARAM
+               ? (int)template->pieces[0].param
+               : -1;
+}
+
 bool template_has_page(const struct template *template)
 {
     for (size_t i = 0; template != NULL && i < template->count; i++) {

@@ -137,6 +137,9 @@ static int run_with_settings(const struct command *command, struct command_call 
         result = EXIT_CONFIG;
         goto done;
     }
+    if (settings_refuse_definition(call->settings, err) != 0) {
+        goto done;
+    }
     result = command->run(call, err);
 
 done:

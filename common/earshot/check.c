@@ -343,7 +343,9 @@ static int say_valid(const struct command_call *call, bool online, struct ear_er
     if (settings_load(&settings, call->config_path, NULL, call->share_dir, err) != 0) {
         return -1;
     }
-    fputs(settings->source_count == 0
+    fputs(settings->is_definition
+              ? "✓ a valid definition   next: name it in include:, and its platform in use:\n"
+          : settings->source_count == 0
               ? "✓ valid, but no source is named yet   next: earshot example\n"
           : online ? "✓ valid, and stream, store and every source answer\n"
                    : "✓ valid   next: earshot run\n",

@@ -190,6 +190,10 @@ static int run_checked(const struct command_call *call, const struct run_values 
     if (settings_load(&settings, call->config_path, NULL, call->share_dir, err) != 0) {
         return -1;
     }
+    if (settings_refuse_definition(settings, err) != 0) {
+        settings_free(settings);
+        return -1;
+    }
     if (settings->source_count == 0 && wanted[ROLE_COLLECT]) {
         const char *which =
             call->config_path == NULL ? "no configuration was found: it" : call->config_path;

@@ -12,7 +12,7 @@
 
 /* --- secrets --- */
 
-static bool names_secret(const char *key)
+bool settings_names_secret(const char *key)
 {
     static const char *const names[] = {"password", "token",   "secret",        "key", "webhook",
                                         "sign",     "api_key", "client_secret", NULL};
@@ -41,7 +41,8 @@ void settings_check_secrets(struct config *config, const struct config_node *roo
         const struct config_node *node = config_at(root, i);
         const char *key = config_is_mapping(root) ? config_key_at(root, i) : "";
         const char *text = config_scalar(node);
-        bool secret = names_secret(key) && strcmp(config_path(node), "stream.security.key") != 0;
+        bool secret =
+            settings_names_secret(key) && strcmp(config_path(node), "stream.security.key") != 0;
 
         if (text == NULL) {
             if (strcmp(key, "map") != 0 && strcmp(key, "brands") != 0 &&
@@ -155,13 +156,17 @@ static int include_file(struct settings *settings, struct settings_files *files,
     struct included_keys keys = {0};
     const struct config_node *root = NULL;
 
-    if (files->count == SETTINGS_FILES_MAX) {
+    if (files->count + files->definition_count >= SETTINGS_FILES_MAX) {
         config_report(settings->config, CONFIG_ERROR, node, "more than 199 files; join some");
         return 0;
     }
     root = config_read_file(settings->config, path, err);
     if (root == NULL) {
         return err->kind == EAR_NONE ? 0 : -1;
+    }
+    if (settings_says_platform(root)) {
+        files->definitions[files->definition_count++] = root;
+        return 0;
     }
     config_fill(settings->config, root, settings_included_options, NULL, "an included file", &keys);
     settings_check_secrets(settings->config, root);

@@ -58,6 +58,17 @@ void settings_free(struct settings *settings)
     free(settings);
 }
 
+int settings_refuse_definition(const struct settings *settings, struct ear_error *err)
+{
+    if (!settings->is_definition) {
+        return 0;
+    }
+    return ear_fail(err, EAR_CONFIG,
+                    "%s says what a platform is, not where to listen; name it in a configuration: "
+                    "include: [%s]",
+                    settings->path, settings->path);
+}
+
 /* --- places --- */
 
 static char *join(const char *dir, const char *path)
@@ -298,6 +309,22 @@ static void check_shared_key(struct settings *settings, const struct config_node
     }
 }
 
+/* Documents of `include:` that say what a platform is. */
+static int keep_definitions(struct settings *settings, const struct settings_files *files,
+                            struct ear_error *err)
+{
+    const size_t size = files->definition_count * sizeof(*files->definitions);
+    const struct config_node **kept = settings_take(settings, size + 1, err);
+
+    if (kept == NULL) {
+        return -1;
+    }
+    memcpy(kept, files->definitions, size);
+    settings->definitions = kept;
+    settings->definition_count = files->definition_count;
+    return 0;
+}
+
 /* Everything behind the first table. */
 static int read_all(struct settings *settings, struct root_keys *keys, struct settings_files *files,
                     struct ear_error *err)
@@ -316,6 +343,9 @@ static int read_all(struct settings *settings, struct root_keys *keys, struct se
         settings_read_brands(settings, files, err) != 0 ||
         settings_read_sources(settings, files, err) != 0 ||
         settings_read_processors(settings, keys->processors, err) != 0) {
+        return -1;
+    }
+    if (keep_definitions(settings, files, err) != 0) {
         return -1;
     }
     check_shared_key(settings, root);
@@ -338,6 +368,11 @@ static int load(struct settings *settings, const char *path, const char *data_di
         if (root == NULL && err->kind != EAR_NONE) {
             return -1;
         }
+    }
+    if (settings_says_platform(root)) {
+        settings->is_definition = true;
+        files->definitions[files->definition_count++] = root;
+        root = NULL;
     }
     config_fill(settings->config, root, settings_root_options, NULL, "the configuration", &keys);
     files->roots[0] = root;

@@ -35,8 +35,9 @@ struct settings_brand {
 
 /* One of `sources:`; the keys below hold for every reader, the rest is the reader's. */
 struct settings_source {
-    const char *name;     /* unique */
-    const char *use;      /* "feed", "file", or a definition's name */
+    const char *name; /* unique */
+    const char
+        *use; /* "feed", "file", or a definition's name; the collector knows which there are */
     const char *channel;  /* NULL: the reader's own */
     const char *about;    /* NULL: none; a name among brands */
     const char *lang;     /* hint; NULL */
@@ -76,6 +77,10 @@ struct settings {
     size_t brand_count;
     struct settings_source *sources;
     size_t source_count;
+    const struct config_node *const *definitions; /* [definition_count] documents of `include:` that
+                                                     begin with `platform:`: the collector's */
+    size_t definition_count;
+    bool is_definition; /* the file itself is one, and nothing else: to be checked, not to be run */
     struct settings_processor *processors; /* at least one: the default chain */
     size_t processor_count;
     const struct config_node *sinks; /* NULL: the SQLite store and the trend feed */
@@ -107,9 +112,8 @@ struct settings {
  * it fills its own table from source->node. */
 extern const char *const settings_source_keys[];
 
-/* The readers that settings accepts in `use:`; NULL-ended. A reader that is built stands here too.
- */
-extern const char *const settings_readers[];
+/* Whether a key of this name holds a secret, wherever it stands. */
+bool settings_names_secret(const char *key);
 
 /*
  * Reads and checks. `path` NULL: no configuration, the defaults hold (data: ./earshot.data).
@@ -121,6 +125,10 @@ EAR_MUST_CHECK
 int settings_load(struct settings **out, const char *path, const char *data_dir,
                   const char *share_dir, struct ear_error *err);
 void settings_free(struct settings *settings);
+
+/* For whoever needs a configuration: EAR_CONFIG where the file is a definition. */
+EAR_MUST_CHECK
+int settings_refuse_definition(const struct settings *settings, struct ear_error *err);
 
 /* --config, $EARSHOT_CONFIG, ./earshot.yaml, /etc/earshot/earshot.yaml: the first that is named or
  * exists; NULL: none. Caller frees. */

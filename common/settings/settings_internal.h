@@ -83,11 +83,19 @@ struct settings_files {
     const struct config_node *brands[SETTINGS_FILES_MAX], *competitors[SETTINGS_FILES_MAX],
         *sources[SETTINGS_FILES_MAX];
     size_t count;
+    const struct config_node *definitions[SETTINGS_FILES_MAX];
+    size_t definition_count;
 };
 
 /* Zeroed memory that goes with the settings; NULL with EAR_FATAL. */
 void *settings_take(struct settings *settings, size_t size, struct ear_error *err);
 const char *settings_keep(struct settings *settings, const char *text, struct ear_error *err);
+
+/* A document that says what a platform is, not what is collected. */
+static inline bool settings_says_platform(const struct config_node *root)
+{
+    return config_is_mapping(root) && config_get(root, "platform") != NULL;
+}
 
 /* Steps; each reports findings, and fails with EAR_FATAL only. */
 int settings_read_brands(struct settings *settings, const struct settings_files *files,

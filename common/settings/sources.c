@@ -9,17 +9,6 @@
 
 enum { SOURCES_MAX = 10000 };
 
-const char *const settings_readers[] = {"feed", "file", NULL};
-
-/* Platforms of which later versions bring definitions. */
-static const char *const later_readers[] = {
-    "appstore", "bluesky",    "crowd",   "devto",         "discourse",  "facebook",
-    "forem",    "ghost",      "github",  "gitlab",        "googleplay", "hackernews",
-    "http",     "imap",       "ingest",  "instagram",     "lemmy",      "linkedin",
-    "mail",     "mastodon",   "reddit",  "stackexchange", "steam",      "threads",
-    "tiktok",   "trustpilot", "twitter", "wordpress",     "x",          "youtube",
-    "zendesk",  NULL};
-
 bool settings_is_among(const char *word, const char *const words[])
 {
     for (size_t i = 0; words[i] != NULL; i++) {
@@ -47,34 +36,6 @@ bool settings_check_name(struct config *config, const struct config_node *node, 
                       name);
     }
     return good;
-}
-
-static void check_use(struct settings *settings, const struct config_node *node, const char *use)
-{
-    char nearest[128];
-    const char *words[64];
-    size_t count = 0;
-
-    if (settings_is_among(use, settings_readers) || config_is_unset(node)) {
-        return;
-    }
-    if (settings_is_among(use, later_readers)) {
-        config_report(settings->config, CONFIG_ERROR, node,
-                      "'%s' is not built yet; use 'feed' where the place has one (RSS, Atom, JSON "
-                      "Feed), or 'file'",
-                      use);
-        return;
-    }
-    for (size_t i = 0; settings_readers[i] != NULL; i++) {
-        words[count++] = settings_readers[i];
-    }
-    for (size_t i = 0; later_readers[i] != NULL && count < 63; i++) {
-        words[count++] = later_readers[i];
-    }
-    words[count] = NULL;
-    config_suggest(nearest, sizeof nearest, use, words);
-    config_report(settings->config, CONFIG_ERROR, node, "'%s' is no reader; %s", use,
-                  nearest[0] != '\0' ? nearest : "write feed or file");
 }
 
 static void check_about(struct settings *settings, const struct config_node *node,
@@ -168,9 +129,6 @@ static void check_source(struct settings *settings, const struct config_node *no
 {
     const struct config_node *at = NULL;
 
-    if (keys->use != NULL) {
-        check_use(settings, config_get(node, "use"), keys->use);
-    }
     if (keys->about != NULL) {
         check_about(settings, config_get(node, "about"), keys->about);
     }
@@ -226,8 +184,7 @@ static int read_source(struct settings *settings, const struct config_node *node
     source->threshold_complaint = keys.threshold.complaint;
     source->threshold_praise = keys.threshold.praise;
     source->node = node;
-    if (config_errors(settings->config) == errors ||
-        settings_is_among(source->use, settings_readers)) {
+    if (config_errors(settings->config) == errors || keys.use != NULL) {
         settings->source_count++; /* one that only half fits is still its reader's to check */
     }
     return 0;

@@ -180,7 +180,7 @@ const struct ear_option settings_root_options[] = {
     {"earshot", EAR_INTEGER, offsetof(struct root_keys, earshot), "! [1..1]",
      "the version of this format; write 'earshot: 1' as the first line", NULL},
     {"include", EAR_STRINGS, offsetof(struct root_keys, include), NULL,
-     "more files, such as [brands.yaml, sources.d/*.yaml]", NULL},
+     "more files, such as [brands.yaml, sources.d/*.yaml, definitions/*.yaml]", NULL},
     {"data", EAR_STRING, offsetof(struct root_keys, data), "earshot.data",
      "the folder of the log, the store and the locks", NULL},
     {"brands", EAR_TREE, offsetof(struct root_keys, brands), NULL,
@@ -205,7 +205,6 @@ const struct ear_option settings_root_options[] = {
     UNBUILT_SECTION("dashboard", "the dashboard", dashboard),
     UNBUILT_SECTION("business_hours", "business hours (the recovery clock)", business_hours),
     UNBUILT_SECTION("smtp", "sending mail", smtp),
-    UNBUILT("platform", "definitions of one's own"),
     END,
 };
 
@@ -218,7 +217,6 @@ const struct ear_option settings_included_options[] = {
     {"sources", EAR_TREE, offsetof(struct included_keys, sources), NULL, "as in the main file",
      NULL},
     UNBUILT_SECTION("alerts", "alerts", alerts),
-    UNBUILT("platform", "definitions of one's own"),
     END,
 };
 
@@ -237,7 +235,9 @@ static const struct ear_option threshold[] = {
 const struct ear_option settings_source_options[] = {
     {"name", EAR_STRING, offsetof(struct source_keys, name), "!",
      "what it is called, such as our-blog; never change it later: ids hang on it", NULL},
-    {"use", EAR_STRING, offsetof(struct source_keys, use), "!", "what reads it: feed or file",
+    {"use", EAR_STRING, offsetof(struct source_keys, use), "!",
+     "what reads it: feed, file, or a platform's definition such as discourse; `earshot source "
+     "list` shows them",
      NULL},
     {"channel", EAR_CHOICE, offsetof(struct source_keys, channel),
      "|forum|blog|social|video|review|survey|frontline|helpdesk|ideas|crowd|internal",

@@ -200,7 +200,7 @@ static void a_complete_configuration_is_read(void **state)
 /* What only a role's program finds: see tests/integration. */
 static bool is_roles_own(const char *name)
 {
-    static const char *const names[] = {"14-", "01-", "26-", "33-", "37-", "19-"};
+    static const char *const names[] = {"08-", "09-", "14-", "01-", "26-", "33-", "37-", "19-"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strncmp(names[i], name, 3) == 0) {
@@ -256,6 +256,42 @@ static void every_mistake_names_line_key_and_cure(void **state)
     }
     closedir(dir);
     assert_true(count >= 30);
+}
+
+static void definitions_are_put_aside_for_the_collector(void **state)
+{
+    struct settings *settings = NULL;
+    struct ear_error err = {EAR_NONE, ""};
+
+    (void)state;
+    put("forum.yaml", "earshot: 1\nplatform: ours\nchanel: x\n");
+    put("more.yaml", "sources:\n  - {name: b, use: ours, anything: goes}\n");
+    settings = load_text("earshot: 1\ninclude: [forum.yaml, more.yaml]\nsources:\n"
+                         "  - {name: a, use: whatever}\n");
+    assert_int_equal(config_finding_count(settings->config), 0);
+    assert_int_equal(settings->definition_count, 1);
+    assert_string_equal(config_scalar(config_get(settings->definitions[0], "platform")), "ours");
+    assert_int_equal(settings->source_count, 2);
+    assert_string_equal(settings->sources[0].use, "whatever");
+    assert_string_equal(settings->sources[1].use, "ours");
+    assert_int_equal(settings_refuse_definition(settings, &err), 0);
+    settings_free(settings);
+}
+
+static void a_definition_alone_is_no_configuration(void **state)
+{
+    struct settings *settings = load_text("platform: ours\nrequest: x\n");
+    struct ear_error err = {EAR_NONE, ""};
+
+    (void)state;
+    assert_int_equal(config_finding_count(settings->config), 0);
+    assert_int_equal(settings->definition_count, 1);
+    assert_int_equal(settings->source_count, 0);
+    assert_true(settings->is_definition);
+    assert_int_equal(settings_refuse_definition(settings, &err), -1);
+    assert_int_equal(err.kind, EAR_CONFIG);
+    assert_non_null(strstr(err.message, "include: [earshot.yaml]"));
+    settings_free(settings);
 }
 
 static void a_missing_file_says_so(void **state)
@@ -412,6 +448,8 @@ int main(void)
         TEST(a_complete_configuration_is_read),
         TEST(every_mistake_names_line_key_and_cure),
         TEST(a_missing_file_says_so),
+        TEST(definitions_are_put_aside_for_the_collector),
+        TEST(a_definition_alone_is_no_configuration),
         TEST(secrets_in_clear_text_are_warned_about),
         TEST(short_retention_of_insights_is_warned_about),
         TEST(kafka_without_a_shared_author_key_is_warned_about),
