@@ -23,7 +23,7 @@ class Instagram(graph.Graph):
         self.first_words = {}
 
     def configuration(self, base):
-        return [{"name": "acme-instagram", "use": "instagram", "user": USER, "token": self.token, "api": base}]
+        return [{"name": "acme-instagram", "use": "instagram", "user": USER, "own": "yes", "token": self.token, "api": base}]
 
     # --- its words ---
 
@@ -101,7 +101,7 @@ class Instagram(graph.Graph):
 
 
 class InstagramTag(Instagram):
-    """A hashtag: media of the last 24 hours, not always in order, twenty a page; `after` is the same for every page."""
+    """A hashtag: media of the last 24 hours, not always in order, few a page; `after` is the same for every page."""
 
     cells = {**Instagram.cells, "comments": "Instagram shows only the owner of a medium its comments",
              "edits": "what is older than a day is not shown again", "deletions": "strangers' media cannot be asked for: an absence proves nothing",
@@ -141,7 +141,7 @@ class InstagramTag(Instagram):
         for number in range(0, len(posts) - 1, 3):
             posts[number], posts[number + 1] = posts[number + 1], posts[number]
         start = self.served if "after" in query else 0
-        self.served = start + 20
+        self.served = start + 9
         page = posts[start:self.served]
         told = {"data": [self.select(self.media(post), fields) for post in page]}
         if self.served < len(posts):
