@@ -31,8 +31,8 @@ struct zone;
  *     {cursor}          where the list stands         {page}     what the next page is asked with
  *     {since} {now}     instants; as RFC 3339 where   {ids}      of a batch, joined
  *                       no filter says otherwise      {token}    of the session
- *     {post/id} {post/url} {post/thread}   of the remembered post (gone); {post/id} of the id asked
- *                       for (walk); also {id}, {url}, {thread}
+ *     {post/id} {post/url} {post/thread} {post/key}   of the remembered post (gone); {post/id} of
+ *                       the id asked for (walk); also {id}, {url}, {thread}, {key}
  *
  * {+…} keeps : / ? # & = , ; @ and what is percent-encoded already, in URLs; so does a place that a
  * URL begins with, if it is filled with http:// or https:// (its slashes at the end are dropped
@@ -60,7 +60,7 @@ struct environment {
     const char *const *params; /* [definition->param_count], by the place of the parameter */
     const struct json_node *record, *parent, *grandparent, *first;
     const char *cursor, *page, *ids, *token;
-    const char *id, *url, *thread; /* of what is remembered (gone), or walked to (id) */
+    const char *id, *url, *thread, *key; /* of what is remembered (gone), or walked to (id) */
     int64_t since_us, now_us;
     const struct fetch_answer *answer; /* for conditions on headers */
     const struct zone *zone; /* of times without one, where the value says none; NULL: UTC */
@@ -170,6 +170,8 @@ struct request {
     struct named_template *query, *headers, *form;
     size_t query_count, header_count, form_count;
     const struct body *json; /* a body in JSON; NULL */
+    int needs;               /* `if`: the place of a parameter without which it is not made; -1;
+                                `first` alone may say it */
     double cost;             /* of the budget; 1 */
     enum { ACCEPT_JSON, ACCEPT_XML, ACCEPT_NDJSON } accept;
 };
@@ -192,16 +194,18 @@ struct page {
 enum cursor_order { ORDER_NEWEST, ORDER_OLDEST };
 
 struct cursor {
-    bool given; /* false: the whole list is read with every poll */
-    struct pointer by;
+    bool given;         /* false: the whole list is read with every poll */
+    struct pointer *by; /* [by_count]: the first that is there */
+    size_t by_count;
     bool by_link; /* the cursor is the opaque link `rel` of the first page */
     const char *rel;
     enum value_as
         as; /* AS_INT, AS_TIME, AS_UNIX, AS_TEXT (the first record's, as the server orders) */
     enum cursor_order order;
     const char *into; /* oldest, or a newest that the server bounds by itself: the query member */
-    const struct template *send;       /* how the cursor is written into it; NULL: as it is */
-    const struct template *start;      /* what is sent at first sight; NULL: nothing */
+    const struct template *send;  /* how the cursor is written into it; NULL: as it is */
+    const struct template *start; /* what is sent at first sight; NULL: nothing */
+    int64_t within_us; /* into: an older cursor is not sent, as the server refuses it; 0: none is */
     int64_t overlap_us, overlap_count; /* one of them; how much of what was seen is read again */
 };
 
@@ -264,8 +268,11 @@ struct gone {
     bool given;
     struct request
         request; /* {/pointer} is not there; {id}, {url}, {thread} of the remembered post are */
+    struct pointer
+        key; /* what else of a record is remembered, for {post/key}; text NULL: nothing */
     int64_t statuses[8];
     size_t status_count;    /* 404 and 410 by default */
+    bool both;              /* one of the statuses and one of `when`, as both were given */
     struct conditions when; /* any: an answer that says so by itself ({path: /deleted, is: true},
                                {path: /items/0, present: false} where ids are looked up) */
     int64_t most;           /* asked a poll; 20 */

@@ -446,16 +446,19 @@ static int read_children(const struct reading *reading, struct child **out, size
 /* --- gone, walk --- */
 
 struct gone_keys {
-    const struct config_node *request, *when;
+    const struct config_node *request, *when, *key;
     struct ear_strings status;
     int64_t most;
 };
 
 static const struct ear_option gone_options[] = {
     {"request", EAR_TREE, offsetof(struct gone_keys, request), NULL,
-     "what is asked for: {id}, {url} and {thread} are of the post", NULL},
+     "what is asked for: {post/id}, {post/url}, {post/thread} and {post/key} are of the post",
+     NULL},
+    {"key", EAR_TREE, offsetof(struct gone_keys, key), NULL,
+     "a pointer to what else of a record is remembered, for {post/key}", NULL},
     {"when", EAR_TREE, offsetof(struct gone_keys, when), NULL,
-     "conditions on an answer that says so by itself", NULL},
+     "conditions on an answer that says so by itself; with status, on one of those", NULL},
     {"status", EAR_STRINGS, offsetof(struct gone_keys, status), NULL,
      "the codes that confirm it: 404 and 410", NULL},
     {"most", EAR_INTEGER, offsetof(struct gone_keys, most), "20 [1..10000]",
@@ -483,8 +486,10 @@ static int read_gone(const struct reading *reading, struct gone *out,
     if (!config_is_absent(config_get(node, "status"))) {
         read_statuses(reading, config_get(node, "status"), &keys.status, out->statuses,
                       &out->status_count, sizeof(out->statuses) / sizeof(out->statuses[0]));
+        out->both = keys.when != NULL;
     }
     return read_request(reading, &out->request, keys.request) != 0 ||
+                   read_pointer(reading, &out->key, keys.key) != 0 ||
                    read_conditions(reading, &out->when, keys.when) != 0
                ? -1
                : 0;
@@ -742,7 +747,7 @@ static int read_root(const struct reading *reading, const struct config_node *ro
                               keys.headers) != 0 ||
                    read_auth(reading, &definition->auth, keys.auth) != 0 ||
                    read_login(reading, &definition->auth, keys.login) != 0 ||
-                   read_request(reading, &definition->first, keys.first) != 0 ||
+                   read_first(reading, &definition->first, keys.first) != 0 ||
                    read_limits(reading, keys.limit) != 0 ||
                    read_errors(reading, keys.errors) != 0 ||
                    read_all_lists(reading, &keys, root) != 0

@@ -38,6 +38,8 @@ int read_named(const struct reading *reading, struct named_template **out, size_
 /* Names that a header can have. */
 void read_check_headers(const struct reading *reading, const struct config_node *node);
 /* A mapping, or the URL alone. Headers of the definition are among its own. */
+int read_first(const struct reading *reading, struct request *out, const struct config_node *node);
+EAR_MUST_CHECK
 int read_request(const struct reading *reading, struct request *out,
                  const struct config_node *node);
 int read_page(const struct reading *reading, struct page *out, const struct config_node *node);

@@ -126,7 +126,7 @@ static const char *const accept_names[] = {"json", "xml", "ndjson", NULL};
 
 struct request_keys {
     const char *method, *accept;
-    const struct config_node *url, *query, *headers, *form, *json;
+    const struct config_node *url, *query, *headers, *form, *json, *needs;
     double cost;
 };
 
@@ -144,6 +144,8 @@ static const struct ear_option request_options[] = {
      "what the answer is", NULL},
     {"cost", EAR_NUMBER, offsetof(struct request_keys, cost), "1 [0..1000000]",
      "of the limit's requests", NULL},
+    {"if", EAR_TREE, offsetof(struct request_keys, needs), NULL,
+     "of `first`: only where this parameter is given", NULL},
     {0},
 };
 
@@ -166,6 +168,7 @@ static int read_request_keys(const struct reading *reading, struct request *out,
         config_report(reading->config, CONFIG_ERROR, keys.json,
                       "a body is a form or JSON, not both; leave one out");
     }
+    out->needs = reading_needs(reading, keys.needs);
     out->method = keys.method != NULL ? keys.method : body ? "POST" : "GET";
     out->cost = keys.cost;
     switch (reading_index(keys.accept, accept_names)) {
@@ -192,19 +195,31 @@ static int read_request_keys(const struct reading *reading, struct request *out,
                : 0;
 }
 
-int read_request(const struct reading *reading, struct request *out, const struct config_node *node)
+int read_first(const struct reading *reading, struct request *out, const struct config_node *node)
 {
     if (config_is_absent(node)) {
         return 0;
     }
     *out = (struct request){.method = "GET",
                             .cost = 1,
+                            .needs = -1,
                             .headers = reading->definition->headers,
                             .header_count = reading->definition->header_count};
     if (config_scalar(node) != NULL) {
         return read_url(reading, &out->url, node);
     }
     return read_request_keys(reading, out, node);
+}
+
+int read_request(const struct reading *reading, struct request *out, const struct config_node *node)
+{
+    const struct config_node *needs = config_get(node, "if");
+
+    if (needs != NULL) {
+        config_report(reading->config, CONFIG_ERROR, needs,
+                      "a request has no 'if', but for `first`; put it beside the request");
+    }
+    return read_first(reading, out, node);
 }
 
 /* --- pages --- */
@@ -276,11 +291,13 @@ int read_page(const struct reading *reading, struct page *out, const struct conf
 struct cursor_keys {
     const struct config_node *by, *send, *start;
     const char *as, *order, *into, *rel, *overlap;
+    int64_t within_us;
 };
 
 static const struct ear_option cursor_options[] = {
     {"by", EAR_TREE, offsetof(struct cursor_keys, by), NULL,
-     "a pointer to what records are ordered by, or link", NULL},
+     "a pointer to what records are ordered by (or several, the first that is there), or link",
+     NULL},
     {"as", EAR_CHOICE, offsetof(struct cursor_keys, as), "text|int|time|unix",
      "what it is compared as", NULL},
     {"order", EAR_CHOICE, offsetof(struct cursor_keys, order), "newest|oldest",
@@ -291,6 +308,8 @@ static const struct ear_option cursor_options[] = {
      "how it is written there: \"{cursor}\"", NULL},
     {"start", EAR_TREE, offsetof(struct cursor_keys, start), NULL,
      "what is sent at first sight, such as \"{since}\"", NULL},
+    {"within", EAR_DURATION, offsetof(struct cursor_keys, within_us), "0",
+     "an older cursor is not sent, as the server refuses it", NULL},
     {"rel", EAR_STRING, offsetof(struct cursor_keys, rel), "prev",
      "by: link: which one of the header Link", NULL},
     {"overlap", EAR_STRING, offsetof(struct cursor_keys, overlap), "0",
@@ -349,9 +368,10 @@ int read_cursor(const struct reading *reading, struct cursor *out, const struct 
     out->as = kinds[reading_index(keys.as, kind_names)];
     out->order = strcmp(keys.order, "oldest") == 0 ? ORDER_OLDEST : ORDER_NEWEST;
     out->into = keys.into;
+    out->within_us = keys.within_us;
     read_overlap(reading, out, config_get(node, "overlap"), keys.overlap);
     check_cursor(reading, out, node);
-    if (!out->by_link && read_pointer(reading, &out->by, keys.by) != 0) {
+    if (!out->by_link && read_pointers(reading, &out->by, &out->by_count, keys.by) != 0) {
         return -1;
     }
     return read_template(reading, &out->send, keys.send) != 0 ||

@@ -29,6 +29,7 @@ enum place {
     PLACE_ID,
     PLACE_URL,
     PLACE_THREAD,
+    PLACE_KEY,
 };
 
 enum filter {
@@ -43,8 +44,8 @@ enum filter {
     FILTER_DATE,
 };
 
-static const char *const place_names[] = {"cursor", "since", "now", "page",   "ids",
-                                          "token",  "id",    "url", "thread", NULL};
+static const char *const place_names[] = {"cursor", "since", "now",    "page", "ids", "token",
+                                          "id",     "url",   "thread", "key",  NULL};
 static const char *const filter_names[] = {"tail",    "head",    "host", "lower", "unix",
                                            "unix_ms", "rfc3339", "date", NULL};
 
@@ -354,6 +355,9 @@ static void fill(struct filling *filling, const struct piece *piece,
         break;
     case PLACE_THREAD:
         set_text(filling, environment->thread);
+        break;
+    case PLACE_KEY:
+        set_text(filling, environment->key);
         break;
     default:
         break;

@@ -775,10 +775,14 @@ bool cursor_value(const struct cursor *cursor, const struct json_node *record, i
                   const char **text)
 {
     const struct environment environment = {.record = record};
-    const struct json_node *node = pointer_first(&cursor->by, &environment);
-    struct given given = {.node = node};
+    const struct json_node *node = NULL;
+    struct given given = {0};
     double value = 0;
 
+    for (size_t i = 0; i < cursor->by_count && node == NULL; i++) {
+        node = pointer_first(&cursor->by[i], &environment);
+    }
+    given.node = node;
     given.text = scalar_text(node, &given.length);
     if (given.text == NULL || given.length == 0) {
         return false;
