@@ -382,6 +382,9 @@ static int fail_later(struct token *token, const struct fetch_answer *answer, in
     backoff_us = backoff_us > BACKOFF_MOST_US ? BACKOFF_MOST_US : backoff_us;
     *wait_us = answer->retry_after_us > backoff_us ? answer->retry_after_us : backoff_us;
     token->again_us = now_us + *wait_us;
+    if (is_good(token, now_us)) {
+        return 0; /* it was ahead of time: the old one does */
+    }
     if (answer->status == 0) {
         return ear_fail(err, EAR_RETRY, "no token: %s", answer->failure.message);
     }
@@ -418,6 +421,10 @@ static int settle_refused(const struct token_key *key, struct token *token, int6
     token->refused = strdup(err->message); /* NULL: it is asked again sooner */
     token->refused_us = now_us + REFUSED_US;
     token->afresh = false;
+    if (is_good(token, now_us)) {
+        ear_error_clear(err); /* whoever comes when the old one has ended is told */
+        return 0;
+    }
     return -1;
 }
 

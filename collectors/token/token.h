@@ -94,9 +94,10 @@ int token_get(struct tokens *tokens, const struct token_key *key, const void *wh
 
 /*
  * The answer to a TOKEN_FETCH, whatever it is (asked for with any_status). Returns 0: token_get
- * again, which gives the token, or says what is tried next (a login where a session could not be
- * renewed). -1: EAR_CONFIG "auth: …" (refused: a person has to look), EAR_RETRY (no answer, 429,
- * 5xx, the file; *wait_us, where it is not 0: not sooner again), EAR_FATAL.
+ * again, which gives the token (the old one, where it still lives and there is no new one), or says
+ * what is tried next (a login where a session could not be renewed). -1: EAR_CONFIG "auth: …"
+ * (refused: a person has to look), EAR_RETRY (no answer, 429, 5xx, the file; *wait_us, where it is
+ * not 0: not sooner again), EAR_FATAL.
  */
 EAR_MUST_CHECK
 int token_put(struct tokens *tokens, const struct token_key *key, const void *who,
