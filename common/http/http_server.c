@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,12 +19,12 @@
 #include "common/clock.h"
 
 /*
- * libmicrohttpd serves with one epoll thread. Its own timeout counts inactivity only, so a client
- * that sends a byte now and then would stay for ever: a second thread, the watch, looks once a
- * second for connections that took too long over what they are at, and shuts their sockets down;
- * the server then sees them closed and cleans up. A connection is on the watch's list from its
- * first moment until just before its socket is closed, so the watch never touches a socket number
- * that has gone to somebody else.
+ * libmicrohttpd serves with one epoll thread, or with several that share the connections. Its own
+ * timeout counts inactivity only, so a client that sends a byte now and then would stay for ever: a
+ * second thread, the watch, looks once a second for connections that took too long over what they
+ * are at, and shuts their sockets down; the server then sees them closed and cleans up. A
+ * connection is on the watch's list from its first moment until just before its socket is closed,
+ * so the watch never touches a socket number that has gone to somebody else.
  */
 
 enum {
@@ -33,6 +34,7 @@ enum {
     IDLE_S = 30,
     WATCH_PERIOD_S = 1,
     LISTEN_QUEUE = 256,
+    BODIES_BYTES_MAX = 64 * 1024 * 1024, /* of all requests that are under way */
 };
 
 static const int64_t HEADERS_US = 10 * CLOCK_SECOND_US; /* from connect */
@@ -52,6 +54,8 @@ struct http_server {
     const struct http_route *routes;
     void *user;
     size_t body_limit_bytes;
+    bool (*admit)(void *user, const struct http_request *request, struct http_answer *answer);
+    atomic_size_t bodies_bytes;
     int port;
     pthread_t watch;
     bool watching;
@@ -65,7 +69,7 @@ struct reception {
     char *body;
     size_t length;
     size_t capacity;
-    bool too_large;
+    bool too_large, too_many; /* itself; together with the others */
 };
 
 /* --- the watch --- */
@@ -179,6 +183,42 @@ const char *http_header(const struct http_request *request, const char *name)
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
+const char *http_address(const struct http_request *request, char out[HTTP_ADDRESS_SIZE])
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
+    socklen_t length = address != NULL && address->sa_family == AF_INET6
+                           ? (socklen_t)sizeof(struct sockaddr_in6)
+                           : (socklen_t)sizeof(struct sockaddr_in);
+
+    if (address == NULL ||
+        getnameinfo(address, length, out, HTTP_ADDRESS_SIZE, NULL, 0, NI_NUMERICHOST) != 0) {
+        out[0] = '\0';
+    }
+    return out;
+}
+
+bool http_answer_line(struct http_answer *answer, const char *name, const char *format, ...)
+{
+    struct http_line *line = &answer->lines[answer->line_count];
+    va_list arguments;
+    int size = 0;
+
+    if (answer->line_count == HTTP_LINES_MAX) {
+        return false;
+    }
+    va_start(arguments, format);
+    size = vsnprintf(line->value, sizeof line->value, format, arguments);
+    va_end(arguments);
+    if (size < 0 || (size_t)size >= sizeof line->value) {
+        return false;
+    }
+    line->name = name;
+    answer->line_count++;
+    return true;
+}
+
 static bool path_fits(const char *pattern, const char *path)
 {
     size_t length = strlen(pattern);
@@ -230,6 +270,9 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct htt
     }
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    for (size_t i = 0; i < answer->line_count; i++) {
+        MHD_add_response_header(response, answer->lines[i].name, answer->lines[i].value);
+    }
     result = MHD_queue_response(connection, (unsigned)answer->status, response);
     MHD_destroy_response(response);
     return result;
@@ -246,8 +289,10 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, int status, con
 
 /* The head is there: what can be refused without the body is refused now. */
 static enum MHD_Result begin_request(struct http_server *server, struct MHD_Connection *connection,
-                                     void **context)
+                                     const char *method, const char *path, void **context)
 {
+    const struct http_request request = {.method = method, .path = path, .connection = connection};
+    struct http_answer answer = {.status = MHD_HTTP_OK};
     const char *length =
         MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
     struct connection *watched = connection_of(connection);
@@ -260,6 +305,9 @@ static enum MHD_Result begin_request(struct http_server *server, struct MHD_Conn
     if (watched != NULL) {
         set_deadline(server, watched, watched->begun_mono_us + BODY_US);
     }
+    if (server->admit != NULL && !server->admit(server->user, &request, &answer)) {
+        return send_answer(connection, &answer);
+    }
     if (length != NULL && strtoull(length, NULL, 10) > server->body_limit_bytes) {
         return refuse(connection, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large\n");
     }
@@ -268,13 +316,16 @@ static enum MHD_Result begin_request(struct http_server *server, struct MHD_Conn
 
 /* Keeps a piece of the body; what is beyond the limit is read and thrown away until its time is
  * up, because the library takes an answer only before the body or after it. */
-static enum MHD_Result take_body(const struct http_server *server, struct reception *reception,
+static enum MHD_Result take_body(struct http_server *server, struct reception *reception,
                                  const char *bytes, size_t length)
 {
     size_t needed = reception->length + length + 1;
 
     if (reception->too_large || needed > server->body_limit_bytes + 1) {
         reception->too_large = true;
+        return MHD_YES;
+    }
+    if (reception->too_many) {
         return MHD_YES;
     }
     if (needed > reception->capacity) {
@@ -284,8 +335,16 @@ static enum MHD_Result take_body(const struct http_server *server, struct recept
         if (capacity > server->body_limit_bytes + 1) {
             capacity = server->body_limit_bytes + 1;
         }
+        if (atomic_fetch_add(&server->bodies_bytes, capacity - reception->capacity) + capacity -
+                reception->capacity >
+            BODIES_BYTES_MAX) {
+            atomic_fetch_sub(&server->bodies_bytes, capacity - reception->capacity);
+            reception->too_many = true;
+            return MHD_YES;
+        }
         body = realloc(reception->body, capacity);
         if (body == NULL) {
+            atomic_fetch_sub(&server->bodies_bytes, capacity - reception->capacity);
             return MHD_NO;
         }
         reception->body = body;
@@ -317,6 +376,10 @@ static enum MHD_Result answer_request(struct http_server *server, struct MHD_Con
     if (reception->too_large) {
         return refuse(connection, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large\n");
     }
+    if (reception->too_many) {
+        return refuse(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
+                      "too much is under way; send it again in a minute\n");
+    }
     route = find_route(server, method, path, &path_known);
     if (route == NULL) {
         return path_known
@@ -335,7 +398,7 @@ static enum MHD_Result handle(void *argument, struct MHD_Connection *connection,
 
     (void)version;
     if (*context == NULL) {
-        return begin_request(server, connection, context);
+        return begin_request(server, connection, method, path, context);
     }
     if (*upload_size > 0) {
         enum MHD_Result result = take_body(server, *context, upload, *upload_size);
@@ -355,6 +418,7 @@ static void request_done(void *argument, struct MHD_Connection *connection, void
 
     (void)code;
     if (reception != NULL) {
+        atomic_fetch_sub(&server->bodies_bytes, reception->capacity);
         free(reception->body);
         free(reception);
     }
@@ -460,15 +524,20 @@ static int port_of(int file)
     return (int)strtol(port, NULL, 10);
 }
 
-static struct MHD_Daemon *start_daemon(struct http_server *server, int file)
+static struct MHD_Daemon *start_daemon(struct http_server *server, int file, unsigned threads)
 {
-    return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, handle, server,
-        MHD_OPTION_LISTEN_SOCKET, file, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)CONNECTIONS_PER_ADDRESS,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_NOTIFY_CONNECTION, note_connection, server,
-        MHD_OPTION_NOTIFY_COMPLETED, request_done, server, MHD_OPTION_END);
+    const struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL},
+                                          {MHD_OPTION_END, 0, NULL}};
+    const struct MHD_OptionItem one[] = {{MHD_OPTION_END, 0, NULL}};
+
+    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, handle,
+                            server, MHD_OPTION_LISTEN_SOCKET, file, MHD_OPTION_CONNECTION_LIMIT,
+                            (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                            (unsigned)CONNECTIONS_PER_ADDRESS, MHD_OPTION_CONNECTION_TIMEOUT,
+                            (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_NOTIFY_CONNECTION,
+                            note_connection, server, MHD_OPTION_NOTIFY_COMPLETED, request_done,
+                            server, MHD_OPTION_ARRAY, threads > 1 ? pool : one, MHD_OPTION_END);
 }
 
 int http_server_open(struct http_server **out, const struct http_config *config,
@@ -488,9 +557,10 @@ int http_server_open(struct http_server **out, const struct http_config *config,
     server->routes = config->routes;
     server->user = config->user;
     server->body_limit_bytes = config->body_limit_bytes;
+    server->admit = config->admit;
     server->port = port_of(file);
     pthread_mutex_init(&server->lock, NULL);
-    server->daemon = start_daemon(server, file);
+    server->daemon = start_daemon(server, file, config->threads);
     if (server->daemon == NULL) {
         close(file);
         http_server_close(server);

@@ -4,11 +4,12 @@
 
 /*
  * The HTTP server that roles show their health and metrics on, and that later rooms (ingest,
- * dashboard) hang their routes on: one thread of libmicrohttpd's. Limits: 20 connections an
- * address, headers within 10 s and the body within 30 s of connecting (not of the last byte), an
- * answer read within 60 s, 16 KiB of memory a connection beside its body, whose size the routes'
- * owner limits. HEAD is GET without its body; a path that is known with another method is 405, an
- * unknown one 404. Only http_server.c knows libmicrohttpd.
+ * dashboard) hang their routes on: threads of libmicrohttpd's, one where nothing else is asked for.
+ * Limits: 20 connections an address, headers within 10 s and the body within 30 s of connecting
+ * (not of the last byte), an answer read within 60 s, 16 KiB of memory a connection beside its
+ * body, whose size the routes' owner limits, and 64 MiB of all bodies together. HEAD is GET without
+ * its body; a path that is known with another method is 405, an unknown one 404. Only http_server.c
+ * knows libmicrohttpd.
  */
 
 #include <stdbool.h>
@@ -26,15 +27,32 @@ struct http_request {
     void *connection; /* for http_query and http_header */
 };
 
+enum { HTTP_LINES_MAX = 6, HTTP_LINE_SIZE = 512, HTTP_ADDRESS_SIZE = 46 };
+
+struct http_line {
+    const char *name;
+    char value[HTTP_LINE_SIZE];
+};
+
 struct http_answer {
     int status;
     const char *type; /* Content-Type */
     char *body;       /* malloc'ed, the server frees it; NULL: empty */
     size_t body_length;
+    struct http_line lines[HTTP_LINES_MAX]; /* [line_count] more headers: http_answer_line */
+    size_t line_count;
 };
 
 const char *http_query(const struct http_request *request, const char *name);
 const char *http_header(const struct http_request *request, const char *name);
+
+/* The address of who asks, as it is written, without its port; "" where it cannot be told. */
+const char *http_address(const struct http_request *request, char out[HTTP_ADDRESS_SIZE]);
+
+/* Adds a header to the answer (its name borrowed); one whose value is too long, or that is one too
+ * many, is left out: false. */
+bool http_answer_line(struct http_answer *answer, const char *name, const char *format, ...)
+    EAR_PRINTF(3, 4);
 
 struct http_route {
     const char *method; /* "GET" */
@@ -47,10 +65,16 @@ struct http_config {
     const struct http_route *routes; /* ends with {0}; borrowed until close */
     void *user;
     size_t body_limit_bytes; /* 413 beyond */
+    /*
+     * Asked when the head of a request is there and its body is not: false refuses it with *answer,
+     * and the body is not read. NULL: every request is read whole.
+     */
+    bool (*admit)(void *user, const struct http_request *request, struct http_answer *answer);
+    unsigned threads; /* that serve; 0 and 1: one. With more, serve and admit are called from any */
 };
 
 /* Starts serving. EAR_CONFIG: address not usable or taken, named. Threads: serve is called from the
- * server's own thread. */
+ * server's own threads. */
 EAR_MUST_CHECK
 int http_server_open(struct http_server **out, const struct http_config *config,
                      struct ear_error *err);
