@@ -132,8 +132,10 @@ static bool is_to_begin(const struct collector *collector, const struct listenin
     if (!is_asked(collector, listening) || listening->part != 0) {
         return false;
     }
-    return collector->config.once ? !listening->finished
-                                  : schedule_is_due(&listening->standing.schedule, now_us);
+    if (collector->config.once || (collector->config.only != NULL && !listening->finished)) {
+        return !listening->finished;
+    }
+    return schedule_is_due(&listening->standing.schedule, now_us);
 }
 
 static bool is_to_walk(const struct collector *collector, const struct listening *listening,
@@ -168,7 +170,8 @@ static int begin_due(struct collector *collector, struct ear_error *err)
     const int64_t now_us = collector_now_us(collector);
     int64_t next_us = INT64_MAX;
 
-    if (!collector->config.once && now_us < collector->next_due_us) {
+    if (!collector->config.once && collector->config.only == NULL &&
+        now_us < collector->next_due_us) {
         return 0;
     }
     collector->next_due_us = INT64_MAX;

@@ -36,6 +36,7 @@ extern const struct ear_option collect_run_options[], collect_once_options[],
 
 int collect_run(const struct command_call *call, struct ear_error *err);
 int collect_once(const struct command_call *call, struct ear_error *err);
+int collect_backfill(const struct command_call *call, struct ear_error *err);
 int collect_check(const struct command_call *call, struct ear_error *err);
 int collect_probe(const struct command_call *call, struct ear_error *err);
 int collect_import(const struct command_call *call, struct ear_error *err);

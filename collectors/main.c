@@ -46,6 +46,14 @@ static const struct command commands[] = {
         .run = collect_once,
     },
     {
+        .name = "backfill",
+        .arguments = "SOURCE",
+        .help = "walk into this source's past, as was asked for",
+        .example = "earshot backfill our-forum --since 90d",
+        .needs = COMMAND_NEEDS_SETTINGS,
+        .run = collect_backfill,
+    },
+    {
         .name = "check",
         .help = "check the configuration and its sources",
         .example = "earshot-collect check",

@@ -2,6 +2,7 @@
 /* The role itself, until SIGTERM; and `once`, each source to its end. */
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -151,6 +152,58 @@ int collect_once(const struct command_call *call, struct ear_error *err)
     const struct once_values *options = call->options;
 
     return open_and_poll_all(call, options->deadline_us, true, err);
+}
+
+/* --- a walk into one source's past --- */
+
+static int walk_back(const struct session *session, const char *source, struct ear_error *err)
+{
+    struct collector_config config = config_of(session, false);
+    struct collector *collector = NULL;
+    size_t index = 0;
+    int result = -1;
+
+    config.only = source;
+    while (index < session->sources.count &&
+           strcmp(session->sources.items[index].source->name, source) != 0) {
+        index++;
+    }
+    if (index == session->sources.count) {
+        return ear_fail(err, EAR_CONFIG, "no source is called '%.100s'", source);
+    }
+    if (collector_new(&collector, &config, err) != 0) {
+        return -1;
+    }
+    result = EXIT_DONE;
+    while (result == EXIT_DONE && collector_is_busy(collector)) {
+        const struct collector_report report = collector_report_at(collector, index);
+
+        if (report.outcome == COLLECTOR_FAILED) {
+            result = EXIT_FAILED;
+        } else if (command_stop_asked()) {
+            result = EXIT_LATER;
+        } else if (collector_turn(collector, TURN_MS, err) != 0) {
+            result = -1;
+        }
+    }
+    collector_free(collector);
+    return result;
+}
+
+int collect_backfill(const struct command_call *call, struct ear_error *err)
+{
+    struct session session;
+    int result = session_check(&session, call, err);
+
+    command_stop_on_signals();
+    if (result == EXIT_DONE) {
+        result = session_open(&session, "collect", err);
+    }
+    if (result == EXIT_DONE) {
+        result = walk_back(&session, call->arguments[0], err);
+    }
+    session_close(&session);
+    return result;
 }
 
 /* --- the role --- */

@@ -118,8 +118,10 @@ struct source_poll {
      * into the cursor with each page, beside what ordinary polls go on from, which it leaves as it
      * is: the collector may end it between any two steps (an ordinary poll is due, or we are
      * killed) and begins it anew later with the same instant; it then goes on where it was.
-     * SOURCE_DONE: all lists have come to that instant or to their end. A reader that always takes
-     * everything does what it always does.
+     * SOURCE_DONE: all lists have come to that instant or to their end, and the cursor set with
+     * that step holds nothing of the walk any more, so that the next one begins at the head; so
+     * does one to another instant than the cursor speaks of (the last was stopped). A reader that
+     * always takes everything does what it always does.
      */
     int64_t backfill_since_us;
 };

@@ -119,6 +119,11 @@ struct import_values {
     struct ear_strings map;
 };
 
+struct backfill_values {
+    const char *since;
+    bool stop, no_wait;
+};
+
 struct compact_values {
     bool needed, quiet;
 };
@@ -138,6 +143,7 @@ struct init_values {
     const char *timezone;
 };
 
+int command_backfill(const struct command_call *call, struct ear_error *err);
 int command_check(const struct command_call *call, struct ear_error *err);
 int command_compact(const struct command_call *call, struct ear_error *err);
 int command_completion(const struct command_call *call, struct ear_error *err);
@@ -153,7 +159,7 @@ int command_status(const struct command_call *call, struct ear_error *err);
 int command_tap(const struct command_call *call, struct ear_error *err);
 int command_version(const struct command_call *call, struct ear_error *err);
 
-extern const struct ear_option check_options[], compact_options[], decide_options[],
+extern const struct ear_option backfill_options[], check_options[], compact_options[], decide_options[],
     import_options[], init_options[], label_options[], run_options[], status_options[],
     tap_options[], version_options[];
 
