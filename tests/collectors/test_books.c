@@ -444,7 +444,7 @@ static void a_source_that_refuses_is_not_our_absence(void **state)
     poll_once(bench, "2026-11-22T08:10:00Z");
     assert_stands(bench, "\"failed\":1");
     archive.fails = EAR_NONE;
-    poll_once(bench, "2026-11-23T07:00:00Z"); /* red: within its day */
+    poll_once(bench, "2026-11-23T05:00:00Z"); /* red: asked again after about a day */
     assert_stands(bench, "\"kind\":\"refused\"");
     assert_stands(bench, "\"why\":\"the key is refused\"");
     assert_false(stands(bench, "\"away\""));
