@@ -2,6 +2,7 @@
 /* earshot-collect: polls the configured sources and publishes what is new. */
 
 #include "collectors/commands.h"
+#include "collectors/ingest/ingest.h"
 #include "collectors/sources.h"
 #include "common/settings/settings.h"
 
@@ -12,7 +13,8 @@ int collect_check(const struct command_call *call, struct ear_error *err)
     int result = -1;
 
     if (settings_load(&settings, call->config_path, NULL, call->share_dir, err) != 0 ||
-        sources_init(&sources, settings, source_reader_find, err) != 0) {
+        sources_init(&sources, settings, source_reader_find, err) != 0 ||
+        ingest_check(settings, &sources, err) != 0) {
         goto done;
     }
     result =
@@ -69,6 +71,13 @@ static const struct command commands[] = {
         .options = collect_probe_options,
         .options_size = sizeof(struct probe_values),
         .run = collect_probe,
+    },
+    {
+        .name = "ingest",
+        .help = "take in what is sent over HTTP until stopped",
+        .example = "earshot-collect ingest",
+        .needs = COMMAND_NEEDS_SETTINGS,
+        .run = collect_receive,
     },
     {
         .name = "import",

@@ -396,14 +396,20 @@ int64_t post_version(const struct post *post, int64_t before, int64_t now_us)
     return version <= before ? before + 1 : version;
 }
 
+/* Arrival is the time of what is written as it comes. */
+static bool is_told_by_arrival(const struct source_record *record)
+{
+    return record->just_written && record->created_us == INT64_MIN;
+}
+
 bool post_is_dated(const struct post *post, int64_t now_us)
 {
-    return is_believable(post->record->created_us, now_us);
+    return is_believable(post->record->created_us, now_us) || is_told_by_arrival(post->record);
 }
 
 int64_t post_created(const struct post *post, int64_t before_us, int64_t now_us)
 {
-    if (post_is_dated(post, now_us)) {
+    if (is_believable(post->record->created_us, now_us)) {
         return post->record->created_us;
     }
     return before_us == INT64_MIN ? now_us : before_us;
@@ -503,7 +509,7 @@ static bool write_times(const struct post *post, struct json_writer *writer, int
                         int64_t now_us)
 {
     const struct source_record *record = post->record;
-    const bool created = post_is_dated(post, now_us);
+    const bool created = is_believable(record->created_us, now_us);
     const bool edited = is_believable(record->edited_us, now_us);
 
     write_instant(writer, "created_at", created ? record->created_us : first_us);
@@ -511,7 +517,7 @@ static bool write_times(const struct post *post, struct json_writer *writer, int
         write_instant(writer, "edited_at", record->edited_us);
     }
     write_instant(writer, "collected_at", now_us);
-    return !created || (!edited && record->edited_us != INT64_MIN);
+    return (!created && !is_told_by_arrival(record)) || (!edited && record->edited_us != INT64_MIN);
 }
 
 int post_write(const struct post *post, struct json_writer *writer, int64_t version,

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "collectors/fetch/fetch.h"
+#include "collectors/ingest/ingest.h"
 #include "collectors/post.h"
 #include "collectors/token/token.h"
 #include "common/command/command.h"
@@ -33,7 +34,8 @@ static void allow_files(void)
 int session_check(struct session *session, const struct command_call *call, struct ear_error *err)
 {
     *session = (struct session){.settings = call->settings, .clock = call->clock};
-    if (sources_init(&session->sources, session->settings, source_reader_find, err) != 0) {
+    if (sources_init(&session->sources, session->settings, source_reader_find, err) != 0 ||
+        ingest_check(session->settings, &session->sources, err) != 0) {
         return -1;
     }
     if (config_errors(session->settings->config) > 0) {

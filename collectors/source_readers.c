@@ -7,8 +7,10 @@
 
 #include "collectors/feed/feed.h"
 #include "collectors/file/file.h"
+#include "collectors/ingest/ingest.h"
 
-const struct source_reader *const source_readers[] = {&feed_reader, &file_reader, NULL};
+const struct source_reader *const source_readers[] = {&feed_reader, &file_reader, &ingest_reader,
+                                                      NULL};
 
 const struct source_reader *source_reader_find(const char *name)
 {

@@ -16,7 +16,7 @@ int source_entry_init(struct source_entry *entry, struct settings *settings,
     *entry = (struct source_entry){.source = source, .reader = find(source->use)};
     if (entry->reader == NULL) {
         config_report(settings->config, CONFIG_ERROR, config_get(source->node, "use"),
-                      "'%.50s' is no reader; write feed or file", source->use);
+                      "'%.50s' is no reader; write feed, file or ingest", source->use);
         return 0;
     }
     entry->config = calloc(1, entry->reader->config_size + 1);

@@ -50,6 +50,8 @@ static const struct family families[] = {
     {"earshot_collect_undated_total", KIND_COUNTER,
      "Of them, those without a readable time, counted at the time they were seen.", NULL},
     {"earshot_collect_requests_total", KIND_COUNTER, "Requests made, by source and answer.", NULL},
+    {"earshot_ingest_requests_total", KIND_COUNTER,
+     "Requests that brought entries, by source and answer.", NULL},
     {"earshot_collect_last_success_timestamp_seconds", KIND_GAUGE,
      "When a source was last polled without an error, in seconds since 1970.", NULL},
     {"earshot_collect_drifting", KIND_GAUGE,

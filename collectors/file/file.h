@@ -21,4 +21,35 @@
 
 extern const struct source_reader file_reader;
 
+/* --- the same rows by another way than a file --- */
+
+/* What decides how an object becomes a post: the keys `map` and `scale` of a file source. */
+struct file_rows_config {
+    const struct settings *settings;
+    const struct settings_source *source;
+    const struct config_node *map; /* NULL: members named like fields count */
+    double scale;                  /* that a rating is divided by; above 0 */
+};
+
+struct file_rows;
+
+/* The configuration is borrowed but for the struct itself. -1: EAR_FATAL, EAR_CONFIG (its zone). */
+EAR_MUST_CHECK
+int file_rows_new(struct file_rows **out, const struct file_rows_config *config,
+                  struct ear_error *err);
+void file_rows_free(struct file_rows *rows);
+
+/*
+ * A JSON object as a record, whose strings live until the next. id: of an object that has none;
+ * borrowed as long. Bytes that are no UTF-8 are mended. -1: EAR_REJECT with a code in front
+ * ("bad_json: byte 12: …", "schema: …", "bad_number: …"), EAR_FATAL. Threads: one at a time.
+ */
+EAR_MUST_CHECK
+int file_rows_read(struct file_rows *rows, const char *json, size_t length, const char *id,
+                   struct source_record *record, struct ear_error *err);
+
+/* Adds findings about the two keys, of a source's own table. */
+void file_rows_check(struct config *config, const struct settings_source *source,
+                     const struct config_node *map, double scale);
+
 #endif

@@ -73,6 +73,10 @@ struct file_map {
 
 void map_read(struct file_map *map, const struct config_node *node);
 
+/* Adds findings about a map and a scale. */
+void map_check(struct config *config, const struct config_node *map);
+void scale_check(struct config *config, const struct settings_source *source, double scale);
+
 /* Adds findings about the source's keys (collectors/source.h). */
 void file_check(struct config *config, const struct settings_source *source,
                 const void *reader_config);
@@ -224,6 +228,7 @@ struct row_reader {
     struct json *json;
     struct json_writer *writer;
     struct ordinals *ordinals;
+    const char *given_id;  /* of a row that has none; NULL: the hash of the row */
     char id[FILE_ID_SIZE]; /* of the row last read, where it is a hash; "" otherwise */
     bool bare;             /* some row had no id of its own */
 };
@@ -234,6 +239,10 @@ struct row_reader {
  */
 int row_read(struct row_reader *reader, struct file_open *open, const struct file_row *row,
              struct source_record *record, struct ear_error *err);
+
+/* The same of a JSON object that lies in no file. */
+int row_read_json(struct row_reader *reader, const struct file_row *row,
+                  struct source_record *record, struct ear_error *err);
 
 /* Only counts a row of a part that was read before. */
 int row_count(struct row_reader *reader, struct file_open *open, const struct file_row *row,

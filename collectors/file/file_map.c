@@ -93,7 +93,7 @@ struct hash128 config_hash(const struct file_config *config, const struct file_m
     return hash;
 }
 
-static void check_map(struct config *config, const struct config_node *map)
+void map_check(struct config *config, const struct config_node *map)
 {
     if (map == NULL) {
         return;
@@ -125,13 +125,21 @@ static void check_map(struct config *config, const struct config_node *map)
     }
 }
 
+void scale_check(struct config *config, const struct settings_source *source, double scale)
+{
+    if (!(scale > 0)) {
+        config_report(config, CONFIG_ERROR, config_get(source->node, "scale"),
+                      "a scale is a number above 0, such as 5 or 10");
+    }
+}
+
 void file_check(struct config *config, const struct settings_source *source,
                 const void *reader_config)
 {
     const struct file_config *file = reader_config;
     int64_t recorded_us = 0;
 
-    check_map(config, file->map);
+    map_check(config, file->map);
     if (file->path != NULL && strstr(file->path, "**") != NULL) {
         config_report(config, CONFIG_ERROR, config_get(source->node, "path"),
                       "not built yet: '**' for folders of any depth; write each depth, such as "
@@ -141,10 +149,7 @@ void file_check(struct config *config, const struct settings_source *source,
         config_report(config, CONFIG_ERROR, config_get(source->node, "delimiter"),
                       "'%s' is no delimiter; write one character, tab, or auto", file->delimiter);
     }
-    if (!(file->scale > 0)) {
-        config_report(config, CONFIG_ERROR, config_get(source->node, "scale"),
-                      "a scale is a number above 0, such as 5 or 10");
-    }
+    scale_check(config, source, file->scale);
     if (file->recorded != NULL &&
         !instant_parse_rfc3339(&recorded_us, file->recorded, strlen(file->recorded))) {
         config_report(config, CONFIG_ERROR, config_get(source->node, "recorded"),

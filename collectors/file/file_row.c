@@ -256,8 +256,10 @@ static int read_line(struct row_reader *reader, const struct file_row *row, stru
         if (values->deleted) {
             return ear_fail(err, EAR_REJECT, "schema: a deletion names its 'id'");
         }
-        name_by_hash(reader, hash_line(row));
-        values->fields[FILE_ID] = reader->id;
+        if (reader->given_id == NULL) {
+            name_by_hash(reader, hash_line(row));
+        }
+        values->fields[FILE_ID] = reader->given_id != NULL ? reader->given_id : reader->id;
     }
     return 0;
 }
@@ -364,30 +366,54 @@ static int fill_record(struct row_reader *reader, const struct values *values,
     return 0;
 }
 
-int row_read(struct row_reader *reader, struct file_open *open, const struct file_row *row,
-             struct source_record *record, struct ear_error *err)
+/* What the values mean, and the fields of one's own beside them. */
+static int finish(struct row_reader *reader, const struct values *values, bool mended,
+                  struct source_record *record, struct ear_error *err)
 {
-    struct values values = {0};
     size_t length = 0;
     const char *extra = NULL;
-    int result = 0;
 
-    reader->id[0] = '\0';
-    json_writer_reset(reader->writer);
-    result = open_format(open) == FILE_CSV ? read_cells(reader, open, &values, err)
-                                           : read_line(reader, row, &values, err);
-    if (result != 0 || fill_record(reader, &values, record, err) != 0) {
+    if (fill_record(reader, values, record, err) != 0) {
         return -1;
     }
-    record->repaired =
-        row->mended || (open_format(open) == FILE_NDJSON &&
-                        (json_repaired(reader->json) || json_duplicates(reader->json)));
+    record->repaired = mended;
     extra = json_writer_text(reader->writer, &length, err);
     if (extra == NULL) {
         return -1;
     }
     record->extra = length > 0 ? extra : NULL;
     return 0;
+}
+
+int row_read_json(struct row_reader *reader, const struct file_row *row,
+                  struct source_record *record, struct ear_error *err)
+{
+    struct values values = {0};
+
+    reader->id[0] = '\0';
+    json_writer_reset(reader->writer);
+    if (read_line(reader, row, &values, err) != 0) {
+        return -1;
+    }
+    return finish(reader, &values,
+                  row->mended || json_repaired(reader->json) || json_duplicates(reader->json),
+                  record, err);
+}
+
+int row_read(struct row_reader *reader, struct file_open *open, const struct file_row *row,
+             struct source_record *record, struct ear_error *err)
+{
+    struct values values = {0};
+
+    if (open_format(open) == FILE_NDJSON) {
+        return row_read_json(reader, row, record, err);
+    }
+    reader->id[0] = '\0';
+    json_writer_reset(reader->writer);
+    if (read_cells(reader, open, &values, err) != 0) {
+        return -1;
+    }
+    return finish(reader, &values, row->mended, record, err);
 }
 
 int row_count(struct row_reader *reader, struct file_open *open, const struct file_row *row,

@@ -216,6 +216,9 @@ int check_configuration(const struct command_call *call, bool json_out, size_t *
         goto done;
     }
     for (size_t i = 0; i < ROLE_COUNT; i++) {
+        if (i == ROLE_INGEST) {
+            continue; /* the collector's program, which is asked already */
+        }
         if (ask(&findings, json, call, roles[i].program, err) != 0) {
             goto done;
         }

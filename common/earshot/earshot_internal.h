@@ -21,10 +21,14 @@
 struct role {
     const char *name;    /* "collect": of `earshot run collect`, and of its lock */
     const char *program; /* "earshot-collect" */
+    const char *command; /* "run": what makes it the role until it is stopped */
 };
 
-enum { ROLE_COLLECT, ROLE_PROCESS, ROLE_SINK, ROLE_COUNT };
+enum { ROLE_COLLECT, ROLE_PROCESS, ROLE_SINK, ROLE_INGEST, ROLE_COUNT };
 extern const struct role roles[ROLE_COUNT];
+
+/* Whether a configuration has work for the role; `ingest:` is nobody's must. */
+bool role_is_configured(size_t which, const struct settings *settings);
 
 /* A command line for a program beside this one. */
 struct launch {

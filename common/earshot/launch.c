@@ -8,10 +8,16 @@
 #include "common/log.h"
 
 const struct role roles[ROLE_COUNT] = {
-    {"collect", "earshot-collect"},
-    {"process", "earshot-process"},
-    {"sink", "earshot-sink"},
+    {"collect", "earshot-collect", "run"},
+    {"process", "earshot-process", "run"},
+    {"sink", "earshot-sink", "run"},
+    {"ingest", "earshot-collect", "ingest"},
 };
+
+bool role_is_configured(size_t which, const struct settings *settings)
+{
+    return which != ROLE_INGEST || settings->ingest_listen != NULL;
+}
 
 void launch_add(struct launch *launch, const char *argument)
 {

@@ -151,7 +151,7 @@ static int choose_roles(bool wanted[ROLE_COUNT], const struct command_call *call
         wanted[i] = call->argument_count == 0;
     }
     for (size_t i = 0; i < call->argument_count; i++) {
-        static const char *const names[] = {"collect", "process", "sink", NULL};
+        static const char *const names[] = {"collect", "process", "sink", "ingest", NULL};
         const char *name = call->arguments[i];
         size_t which = 0;
 
@@ -163,8 +163,8 @@ static int choose_roles(bool wanted[ROLE_COUNT], const struct command_call *call
         }
         if (which == ROLE_COUNT) {
             config_suggest(nearest, sizeof nearest, name, names);
-            return command_misused(call, "'%s' is no role: collect, process, sink%s%s", name,
-                                   nearest[0] == '\0' ? "" : "; ", nearest);
+            return command_misused(call, "'%s' is no role: collect, process, sink, ingest%s%s",
+                                   name, nearest[0] == '\0' ? "" : "; ", nearest);
         }
         wanted[which] = true;
     }
@@ -175,7 +175,7 @@ static const char no_source[] =
     "names no source, so nothing is collected; `earshot example` shows some";
 
 static int run_checked(const struct command_call *call, const struct run_values *options,
-                       const bool wanted[ROLE_COUNT], int64_t deadline_us, struct ear_error *err)
+                       bool wanted[ROLE_COUNT], int64_t deadline_us, struct ear_error *err)
 {
     struct settings *settings = NULL;
     size_t errors = 0;
@@ -193,6 +193,9 @@ static int run_checked(const struct command_call *call, const struct run_values 
     if (settings_refuse_definition(settings, err) != 0) {
         settings_free(settings);
         return -1;
+    }
+    for (size_t i = 0; call->argument_count == 0 && i < ROLE_COUNT; i++) {
+        wanted[i] = role_is_configured(i, settings);
     }
     if (settings->source_count == 0 && wanted[ROLE_COLLECT]) {
         const char *which =

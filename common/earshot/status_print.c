@@ -181,6 +181,9 @@ static void print_roles(const struct status *status)
     for (size_t i = 0; i < ROLE_COUNT; i++) {
         size_t count = 0;
 
+        if (!role_is_configured(i, status->call->settings) && status->running[i] == 0) {
+            continue;
+        }
         printf("  %s", roles[i].name);
         status_processes(status, i, print_running, &count);
         fputs(count > 0 ? ")" : " does not run", stdout);
@@ -290,6 +293,9 @@ static void write_roles(struct status *status, struct json_writer *writer)
     for (size_t i = 0; i < ROLE_COUNT; i++) {
         pid_t holder = settings_role_holder(status->call->settings, roles[i].name);
 
+        if (!role_is_configured(i, status->call->settings) && holder <= 0) {
+            continue;
+        }
         json_write_object(writer);
         json_member_string(writer, "role", roles[i].name);
         json_write_key(writer, "pid");

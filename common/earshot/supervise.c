@@ -79,7 +79,7 @@ static void start(struct supervisor *supervisor, size_t which, int64_t now_us)
     struct launch launch;
     struct child_config config = {launch.path, launch.argv, -1, -1};
 
-    launch_init(&launch, supervisor->call, charge->role->program, "run");
+    launch_init(&launch, supervisor->call, charge->role->program, charge->role->command);
     set_metrics_port(supervisor, which);
     charge->started_us = now_us;
     if (child_start(&charge->pid, &config, &err) != 0) {

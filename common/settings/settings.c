@@ -270,6 +270,10 @@ static void set_plain(struct settings *settings, const struct root_keys *keys)
     if (secure_getenv("EARSHOT_METRICS") != NULL && keys->metrics.listen != NULL) {
         settings->metrics_listen = secure_getenv("EARSHOT_METRICS");
     }
+    settings->ingest_listen = keys->ingest.listen;
+    settings->ingest_token = keys->ingest.token;
+    settings->ingest_proxies = keys->ingest.proxies;
+    settings->ingest_forms = config_is_absent(keys->ingest.forms) ? NULL : keys->ingest.forms;
     settings->network_allow = keys->network.allow;
     settings->timezone = keys->timezone;
     settings->ours = keys->accounts.ours;
@@ -334,6 +338,9 @@ static int read_all(struct settings *settings, struct root_keys *keys, struct se
     set_plain(settings, keys);
     settings_check_secrets(settings->config, root);
     settings_check_listen(settings->config, config_get(config_get(root, "metrics"), "listen"));
+    settings->ingest_node = config_get(root, "ingest");
+    settings_check_listen(settings->config, config_get(settings->ingest_node, "listen"));
+    settings_check_network(settings->config, config_get(settings->ingest_node, "proxies"));
     settings_check_network(settings->config, config_get(config_get(root, "network"), "allow"));
     settings_check_same(settings->config, keys->accounts.same);
     settings_check_sinks(settings, keys->sinks);

@@ -95,6 +95,11 @@ struct settings {
     struct stream_topic
         topics[20]; /* [topic_count], with the policies of architecture.md as configured */
     size_t topic_count;
+    const struct config_node *ingest_node;  /* the section `ingest:`; NULL: none */
+    const char *ingest_listen;              /* NULL: nothing is sent to us */
+    const char *ingest_token;               /* NULL: none, so only forms take something in */
+    struct ear_strings ingest_proxies;      /* addresses whose X-Forwarded-For is believed */
+    const struct config_node *ingest_forms; /* by name; collectors/ingest reads them. NULL: none */
     const char *metrics_listen; /* NULL: none; $EARSHOT_METRICS wins (run: a port for each role) */
     struct ear_strings network_allow;
     const char *timezone;
@@ -163,7 +168,7 @@ int settings_role_open(struct settings_role *out, const struct settings *setting
 void settings_role_close(struct settings_role *role);
 
 /* How many roles there are: `earshot run` gives each a port for its metrics beside the others'. */
-enum { SETTINGS_ROLE_KINDS = 3 };
+enum { SETTINGS_ROLE_KINDS = 4 };
 
 /*
  * Where this process serves its metrics: metrics_listen for the first of a role,

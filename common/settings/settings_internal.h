@@ -33,6 +33,11 @@ struct root_keys {
         const char *listen;
     } metrics;
     struct {
+        const char *listen, *token;
+        struct ear_strings proxies;
+        const struct config_node *forms;
+    } ingest;
+    struct {
         struct ear_strings allow;
     } network;
     const char *timezone;

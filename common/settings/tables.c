@@ -146,6 +146,18 @@ static const struct ear_option metrics[] = {
     END,
 };
 
+static const struct ear_option ingest[] = {
+    {"listen", EAR_STRING, WITHIN(root_keys, ingest, listen), "!",
+     "ADDRESS:PORT that entries are sent to and forms are shown at, such as 127.0.0.1:8480", NULL},
+    {"token", EAR_STRING, WITHIN(root_keys, ingest, token), NULL,
+     "what senders show as `Authorization: Bearer TOKEN`: ${file:NAME}", NULL},
+    {"proxies", EAR_STRINGS, WITHIN(root_keys, ingest, proxies), NULL,
+     "addresses of one's own proxies, whose X-Forwarded-For is believed", NULL},
+    {"forms", EAR_TREE, WITHIN(root_keys, ingest, forms), NULL,
+     "small forms for strangers at /form/NAME: {ideas: {source: ideas}}", NULL},
+    END,
+};
+
 static const struct ear_option network[] = {
     {"allow", EAR_STRINGS, 0, NULL,
      "addresses or ranges inside one's own network that collectors may reach, such as 10.0.0.5",
@@ -195,6 +207,7 @@ const struct ear_option settings_root_options[] = {
      "where insights go: a list of {store: …} and {trends: …}", NULL},
     SECTION("stream", struct root_keys, stream, stream, "the log"),
     SECTION("metrics", struct root_keys, metrics, metrics, "health and metrics over HTTP"),
+    SECTION("ingest", struct root_keys, ingest, ingest, "entries that are sent to us over HTTP"),
     SECTION("network", struct root_keys, network, network, "what collectors may reach"),
     {"timezone", EAR_STRING, offsetof(struct root_keys, timezone), "UTC",
      "the zone of days and weekdays, such as Europe/Berlin", NULL},
