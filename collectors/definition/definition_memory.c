@@ -25,6 +25,7 @@ static void clear_post(struct kept_post *post)
     free(post->host);
     free(post->url);
     free(post->thread);
+    free(post->key);
 }
 
 static void clear_list(struct kept_list *list)
@@ -174,7 +175,8 @@ static int make_room(struct kept_list *list, struct ear_error *err)
     return 0;
 }
 
-int kept_show(struct kept_list *list, const struct source_record *record, struct ear_error *err)
+int kept_show(struct kept_list *list, const struct source_record *record, const char *key,
+              struct ear_error *err)
 {
     struct kept_post post = {.created_us = record->created_us, .shown = true};
     size_t at = 0;
@@ -202,7 +204,8 @@ int kept_show(struct kept_list *list, const struct source_record *record, struct
         kept_set(&post.id, record->native_id, KEPT_NAME_MAX, err) != 0 ||
         kept_set(&post.host, record->host, KEPT_NAME_MAX, err) != 0 ||
         kept_set(&post.url, record->url, KEPT_NAME_MAX, err) != 0 ||
-        kept_set(&post.thread, record->thread, KEPT_NAME_MAX, err) != 0) {
+        kept_set(&post.thread, record->thread, KEPT_NAME_MAX, err) != 0 ||
+        kept_set(&post.key, key, KEPT_NAME_MAX, err) != 0) {
         clear_post(&post);
         return -1;
     }

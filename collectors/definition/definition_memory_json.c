@@ -6,7 +6,7 @@
  *         "seen":true, "at":…, "text":"…", "link":"…", "at_us":…, "born":…, "history":…,
  *         "recent":"…", "page":{"etag":"…","modified":"…","url":…,"hash":…,"quiet":…,"lies":true},
  *         "revisited":[…], "walk":{…}, "past":{…}, "past_us":…,
- *         "posts":[[id,host,url,thread,created_us,shown,missing,asked],…],
+ *         "posts":[[id,host,url,thread,created_us,shown,missing,asked,key],…],
  * "awaited":[[id,since],…]}}}
  *
  * What is absent has its default. `changed` and `recent` are packed: six bits a character, eight
@@ -135,7 +135,7 @@ static int load_posts(struct kept_list *list, const struct json_node *node, stru
         if (dated.native_id == NULL) {
             return ear_fail(err, EAR_CONFIG, "cursor: a post without its id");
         }
-        if (kept_show(list, &dated, err) != 0) {
+        if (kept_show(list, &dated, json_string(json_pointer(each, "/8"), NULL), err) != 0) {
             return -1;
         }
         for (size_t i = 0; list->post_count > before && i < list->post_count; i++) {
@@ -419,6 +419,9 @@ static void write_posts(struct json_writer *writer, const struct kept_list *list
         json_write_boolean(writer, post->shown);
         json_write_boolean(writer, post->missing);
         json_write_integer(writer, post->asked);
+        if (post->key != NULL) {
+            json_write_string(writer, post->key);
+        }
         json_write_array_end(writer);
     }
     json_write_array_end(writer);

@@ -144,7 +144,10 @@ static int ask_first(struct engine *engine, struct source_turn *turn, struct ear
 {
     struct environment environment;
 
-    if (!engine->definition->has_first || engine->first_root != NULL) {
+    const int needs = engine->definition->first.needs;
+
+    if (!engine->definition->has_first || engine->first_root != NULL ||
+        (needs >= 0 && (engine->params[needs] == NULL || engine->params[needs][0] == '\0'))) {
         return 0;
     }
     if (recall_first(engine, err) != 0) {

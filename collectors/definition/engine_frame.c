@@ -290,9 +290,10 @@ static int reject_record(const struct json_node *node, const struct source_recor
 
 /* A post that a later walk ought to show: it may be gone then. */
 static int note_shown(struct engine *engine, const struct source_record *record,
-                      struct ear_error *err)
+                      const struct environment *environment, struct ear_error *err)
 {
     const struct list *list = engine->at->list;
+    const struct pointer *key = &list->gone.key;
     int64_t widest_us = 0;
 
     for (size_t i = 0; list->gone.given && i < list->revisit_count; i++) {
@@ -303,7 +304,9 @@ static int note_shown(struct engine *engine, const struct source_record *record,
         record->created_us < engine->poll->now_us - widest_us) {
         return 0;
     }
-    return kept_show(engine->at, record, err);
+    return kept_show(engine->at, record,
+                     key->text == NULL ? NULL : scalar_text(pointer_first(key, environment), NULL),
+                     err);
 }
 
 int frame_emit(struct engine *engine, const struct telling *telling,
@@ -335,7 +338,7 @@ int frame_emit(struct engine *engine, const struct telling *telling,
     wanted = telling->of_list ? walk_wants(engine, node, record.created_us)
                               : record.created_us == INT64_MIN || history_us == INT64_MIN ||
                                     record.created_us >= history_us;
-    if (telling->of_list && note_shown(engine, &record, err) != 0) {
+    if (telling->of_list && note_shown(engine, &record, environment, err) != 0) {
         return -1;
     }
     return wanted ? output->emit(output->user, &record, err) : 0;

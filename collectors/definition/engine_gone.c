@@ -38,6 +38,7 @@ int gone_go_on(struct engine *engine, struct source_turn *turn, struct ear_error
     environment.id = post->id;
     environment.url = post->url;
     environment.thread = post->thread;
+    environment.key = post->key;
     if (ask_prepare(engine, &gone->request, &environment, NULL, 0, err) != 0) {
         if (err->kind != EAR_REJECT) {
             return -1;
@@ -135,14 +136,20 @@ int gone_answer(struct engine *engine, const struct fetch_answer *answer,
     bool says = false;
 
     if (says_gone(gone, answer->status)) {
-        return emit_gone(engine, output, err);
+        says = !gone->both;
+        if (gone->both && page_says_gone(engine, answer, &says, err) != 0) {
+            return -1;
+        }
+        if (says) {
+            return emit_gone(engine, output, err);
+        }
     }
     verdict = rules_judge(engine, answer, true, turn, err);
     switch (verdict) {
     case VERDICT_AGAIN:
         return 0;
     case VERDICT_PAGE:
-        if (page_says_gone(engine, answer, &says, err) != 0) {
+        if (!gone->both && page_says_gone(engine, answer, &says, err) != 0) {
             return -1;
         }
         if (says) {

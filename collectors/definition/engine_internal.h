@@ -92,7 +92,7 @@ struct walk {
 
 /* A post that the list showed: it may be gone one day. */
 struct kept_post {
-    char *id, *host, *url, *thread; /* the last three may be NULL */
+    char *id, *host, *url, *thread, *key; /* the last four may be NULL */
     int64_t created_us;
     bool shown;    /* by the walk under way */
     bool missing;  /* a walk ought to have shown it: to be asked for */
@@ -166,9 +166,11 @@ bool kept_differs(struct kept *kept, uint64_t id, uint64_t value);
 EAR_MUST_CHECK
 int kept_note(struct kept *kept, uint64_t id, uint64_t value, struct ear_error *err);
 
-/* Notes a post that was shown just now. -1: EAR_FATAL. */
+/* Notes a post that was shown just now; key: what else of it is wanted, may be NULL. -1: EAR_FATAL.
+ */
 EAR_MUST_CHECK
-int kept_show(struct kept_list *list, const struct source_record *record, struct ear_error *err);
+int kept_show(struct kept_list *list, const struct source_record *record, const char *key,
+              struct ear_error *err);
 void kept_drop_post(struct kept_list *list, size_t at);
 
 /* Values of an order that only the server knows: was it shown by an earlier walk? Those that a walk

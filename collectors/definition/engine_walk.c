@@ -299,6 +299,22 @@ static char *value_text(enum value_as as, int64_t value)
     return size < 0 ? NULL : text;
 }
 
+/* The cursor is older than what the server lets one ask from: then it is not sent at all. */
+static bool is_withheld(const struct engine *engine)
+{
+    const struct cursor *cursor = &list_of(engine)->cursor;
+    const struct walk *walk = engine->walk;
+    int64_t at_us = engine->at->at_us;
+
+    if (cursor->within_us == 0) {
+        return false;
+    }
+    if (is_time(cursor) && (walk->has_floor || walk->has_base)) {
+        at_us = walk->has_floor ? walk->floor : walk->base;
+    }
+    return at_us < less(engine->poll->now_us, cursor->within_us);
+}
+
 int walk_cursor(struct engine *engine, char **text, struct ear_error *err)
 {
     const struct walk *walk = engine->walk;
@@ -307,6 +323,9 @@ int walk_cursor(struct engine *engine, char **text, struct ear_error *err)
     bool known = true;
 
     *text = NULL;
+    if (is_withheld(engine)) {
+        return 0;
+    }
     if (is_text(cursor) && (walk->base_text != NULL || (walk->down && at->at_text != NULL))) {
         /* no window can be told by it */
         *text = walk->first || walk->revisits != 0
@@ -488,7 +507,7 @@ static int tell_gap(struct engine *engine, bool exhausted, const struct source_o
     if (output->gap == NULL || walk->kind != WALK_HEAD || walk->first || !walk->down) {
         return 0;
     }
-    if (exhausted && (cursor->into != NULL || cursor->by_link)) {
+    if (exhausted && ((cursor->into != NULL && !is_withheld(engine)) || cursor->by_link)) {
         return 0; /* the server itself stops where we stood */
     }
     if (is_numeric(cursor) ? !walk->has_low || walk->low <= at->at : walk->old > 0) {
