@@ -92,10 +92,14 @@ static void add_base64(struct text *text, const char *bytes, size_t length)
         const unsigned first = (unsigned char)bytes[i];
         const unsigned second = left > 1 ? (unsigned char)bytes[i + 1] : 0;
         const unsigned third = left > 2 ? (unsigned char)bytes[i + 2] : 0;
-        const char four[4] = {letters[first >> 2], letters[(first & 3) << 4 | second >> 4],
-                              left > 1 ? letters[(second & 15) << 2 | third >> 6] : '=',
-                              left > 2 ? letters[third & 63] : '='};
+        char four[4] = {letters[first >> 2], letters[(first & 3) << 4 | second >> 4], '=', '='};
 
+        if (left > 1) {
+            four[2] = letters[(second & 15) << 2 | third >> 6];
+        }
+        if (left > 2) {
+            four[3] = letters[third & 63];
+        }
         add(text, four, sizeof(four));
     }
 }

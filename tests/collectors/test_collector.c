@@ -866,6 +866,48 @@ static void a_spent_budget_ends_the_poll_where_it_is_and_it_goes_on_later(void *
     assert_string_equal(tale_of(bench, "4"), "four");
 }
 
+/* A request stands in the queue when it turns out that there is nothing to wait for. */
+static void a_budget_that_ends_while_a_request_waits_ends_the_poll_too(void **state)
+{
+    static const struct step steps[] = {{.url = "/echo", .items = {SAYS("1", "one")}},
+                                        {.url = "/echo", .items = {SAYS("2", "two")}}};
+    const struct fetch_limit limit = {.units = 1, .per_us = 20 * CLOCK_SECOND_US};
+    const struct fetch_budget budget = {"scripted.example", &limit, 1, 1};
+    struct bench *bench = *state;
+    struct ear_error err = {0};
+    struct collector_config config = {
+        .settings = bench->settings,
+        .sources = &bench->sources,
+        .stream = bench->stream,
+        .fetch = bench->fetch,
+        .rules = bench->rules,
+        .clock = &bench->clock,
+        .once = true,
+    };
+    struct collector_report report;
+
+    script.steps = steps;
+    script.count = 2;
+    script.budget = &budget;
+    check(collector_new(&bench->collector, &config, &err), &err);
+    while (collector_report_at(bench->collector, 0).counts.fresh == 0) {
+        check(collector_turn(bench->collector, 10, &err), &err);
+    }
+    check(collector_turn(bench->collector, 10, &err), &err);
+    assert_true(collector_is_busy(bench->collector));
+    assert_int_equal(fetch_pending(bench->fetch), 1);
+    fetch_budget_rest(bench->fetch, &budget, CLOCK_HOUR_US); /* as after another source's 429 */
+    while (collector_is_busy(bench->collector)) {
+        check(collector_turn(bench->collector, 10, &err), &err);
+    }
+    report = collector_report_at(bench->collector, 0);
+    assert_int_equal(report.outcome, COLLECTOR_LATER);
+    assert_int_equal(report.requests, 1);
+    assert_standing(bench, "\"cursor\":{\"at\":1}");
+    assert_standing(bench, "\"state\":\"ok\"");
+    assert_standing(bench, "\"next_at\":\"2026-11-22T09:00:");
+}
+
 static void polls_that_share_a_budget_come_as_often_as_it_grants(void **state)
 {
     static const struct step steps[] = {{.url = "/echo"}, {.url = "/echo"}};
@@ -1056,6 +1098,7 @@ int main(int argc, char **argv)
         CASE(an_unchanged_page_is_not_sent_again),
         CASE(the_schedule_is_kept_between_runs),
         CASE(a_spent_budget_ends_the_poll_where_it_is_and_it_goes_on_later),
+        CASE(a_budget_that_ends_while_a_request_waits_ends_the_poll_too),
         CASE(polls_that_share_a_budget_come_as_often_as_it_grants),
         CASE(a_full_log_pauses_the_collector),
         CASE(a_death_at_any_point_loses_and_doubles_nothing),

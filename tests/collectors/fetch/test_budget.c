@@ -81,7 +81,7 @@ static void open_fetch(struct bench *bench, bool kept)
     struct ear_error err = {0};
     const struct fetch_config config = {
         .allow = {loopback, 1},
-        .body_limit_bytes = 1024 * 1024,
+        .body_limit_bytes = INT64_C(1024) * 1024,
         .total_timeout_us = 10 * SECOND,
         .slow_timeout_us = 5 * SECOND,
         .concurrent = 100,
@@ -456,7 +456,7 @@ static void resets_are_read_or_refused(void **state)
         {"nan", FETCH_RESET_SECONDS, -1},
         {"inf", FETCH_RESET_SECONDS, -1},
         {"1e300", FETCH_RESET_SECONDS, -1},
-        {"999999999999", FETCH_RESET_SECONDS, 366 * 24 * HOUR},
+        {"999999999999", FETCH_RESET_SECONDS, 366 * CLOCK_DAY_US},
         {"1000000060", FETCH_RESET_UNIX, MINUTE},
         {"999999000", FETCH_RESET_UNIX, 0},
         {"2001-09-09T01:47:40Z", FETCH_RESET_RFC3339, MINUTE},
@@ -560,7 +560,7 @@ static void a_restart_begins_no_new_quota(void **state)
     ask(bench, &budget); /* the first of three is past */
     close_fetch(bench);
 
-    pass(bench, -30 * 24 * HOUR); /* what lies in the future says nothing */
+    pass(bench, -30 * CLOCK_DAY_US); /* what lies in the future says nothing */
     open_fetch(bench, true);
     assert_int_equal(wait_of(bench, &budget), 0);
     assert_int_equal(wait_of(bench, &resting), 0);

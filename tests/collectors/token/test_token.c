@@ -143,7 +143,7 @@ static void open_fetch(struct bench *bench)
 {
     const struct fetch_config config = {
         .allow = {loopback, 1},
-        .body_limit_bytes = 1024 * 1024,
+        .body_limit_bytes = INT64_C(1024) * 1024,
         .total_timeout_us = 10 * SECOND,
         .slow_timeout_us = 5 * SECOND,
         .concurrent = 10,
@@ -764,7 +764,7 @@ static void processes_of_one_machine_share_a_token(void **state)
 
     tell(bench, "slow=0.2");
     for (int round = 0; round < 3; round++) {
-        const int64_t at_us = now() + round * 50 * MINUTE;
+        const int64_t at_us = now() + (int64_t)round * 50 * MINUTE;
 
         for (size_t i = 0; i < PROCESSES; i++) {
             children[i] = fork();
