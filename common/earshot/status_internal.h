@@ -39,6 +39,18 @@ void status_processes(const struct status *status, size_t which,
 const struct json_node *status_difference(const struct json_node *audit,
                                           const struct json_node *after);
 
+/* How completely a source is listened to, as of its message. */
+struct status_books {
+    int64_t planned, made; /* polls, this hour and the last */
+    int64_t missed; /* since the plan wanted the next one, late by late_us; 0: it is not late */
+    int64_t late_us;
+    double half_s, most_s; /* of posts when they came: median, 95th percentile; -1: none came */
+};
+
+struct status_books status_books(const struct json_node *root, int64_t now_us);
+void status_print_books(const struct json_node *root, int64_t now_us);
+void status_write_books(struct json_writer *writer, const struct json_node *root, int64_t now_us);
+
 void status_print(struct status *status);
 EAR_MUST_CHECK
 int status_write(struct status *status, struct ear_error *err);

@@ -111,6 +111,7 @@ static void print_source(const struct json_node *root, int64_t now_us)
         print_text(stdout, drift == NULL ? "too many of its records are rejected" : drift, 400);
         fputc('\n', stdout);
     }
+    status_print_books(root, now_us);
 }
 
 static void print_store(struct status *status)
@@ -250,7 +251,7 @@ static void write_lag(struct status *status, struct json_writer *writer, const c
     json_write_object_end(writer);
 }
 
-static void write_source(struct json_writer *writer, const struct json_node *root)
+static void write_source(struct json_writer *writer, const struct json_node *root, int64_t now_us)
 {
     static const char *const strings[] = {"source",       "use",     "state", "last_success_at",
                                           "last_post_at", "next_at", "code",  "error"};
@@ -269,6 +270,7 @@ static void write_source(struct json_writer *writer, const struct json_node *roo
     json_write_boolean(writer, drifting);
     json_write_key(writer, "drift_error");
     json_write_string(writer, status_string(root, "drift_error"));
+    status_write_books(writer, root, now_us);
     json_write_object_end(writer);
 }
 
@@ -344,7 +346,8 @@ static void write_log(struct status *status, struct json_writer *writer)
     json_write_key(writer, "sources");
     json_write_array(writer);
     for (size_t i = 0; i < status->stand_count && known; i++) {
-        write_source(writer, status_read(status, status->stands[i].text, status->stands[i].length));
+        write_source(writer, status_read(status, status->stands[i].text, status->stands[i].length),
+                     clock_now_us(&status->call->clock));
     }
     json_write_array_end(writer);
     json_write_key(writer, "rejects");

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Completeness beside every number, on the whole pipeline: three days without a collector, a walk into the past beside a
+running collector, deletions and forgotten posts that nothing brings back."""
+
+import contextlib
+import datetime
+import http.server
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import harness
+from harness import expect
+
+NOW = datetime.datetime(2026, 11, 22, 8, 0, tzinfo=datetime.timezone.utc)
+
+
+def instant(hours=0.0):
+    return (NOW + datetime.timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Blog(http.server.ThreadingHTTPServer):
+    """A feed of what `entries` holds: key -> (text, hours from NOW). Newest first, at most `window` of them."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.entries, self.requests, self.window = {}, 0, 20
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def say(self, key, text, hours):
+        self.entries[key] = (text, hours)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):  # noqa: N802
+        self.server.requests += 1
+        newest = sorted(self.server.entries.items(), key=lambda each: -each[1][1])[:self.server.window]
+        items = "".join(f"<item><guid isPermaLink=\"false\">{key}</guid><description>{text}</description>"
+                        f"<pubDate>{(NOW + datetime.timedelta(hours=hours)).strftime('%a, %d %b %Y %H:%M:%S GMT')}</pubDate></item>" for key, (text, hours) in newest)
+        body = f"<rss version=\"2.0\"><channel><title>t</title>{items}</channel></rss>".encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/rss+xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def bench(every="5m"):
+    blog = Blog()
+    try:
+        with harness.place() as place:
+            place.configure(f"earshot: 1\nsources:\n  - {{name: blog, use: feed, url: \"http://127.0.0.1:{blog.server_port}/f\", every: {every}}}\n"
+                            "network: {allow: [127.0.0.1]}\n")
+            yield place, blog
+    finally:
+        blog.shutdown()
+        blog.server_close()
+
+
+def source_of(place, at):
+    return json.loads(place.run("status", "-o", "json", "--now", at).stdout)["sources"][0]
+
+
+def complete(place, at, *more):
+    return json.loads(place.run("trends", "-o", "json", "--now", at, *more).stdout)["complete"]
+
+
+def ids(place):
+    return {post["id"].rsplit(":", 1)[1]: post["text"] for post in place.posts()}
+
+
+def three_days_dead_are_noticed_shown_and_made_up_for():
+    with bench() as (place, blog):
+        blog.say("1", "We wish it were blue.", -1)
+        place.once(environment={"EARSHOT_NOW": instant()})
+        for i in range(72):
+            blog.say(f"later-{i}", f"I wish for a thing number {i}, please.", 1 + i)
+        blog.window = 100
+        # dead: status and views say so before anybody is back
+        source = source_of(place, instant(72))
+        expect(source["polls"]["missed"] > 800, f"{source['polls']}")
+        shown = place.run("status", "-o", "table", "--now", instant(72)).stdout
+        expect("not asked for 2d 23h" in shown and "polls missed" in shown, shown)
+        polls = complete(place, instant(72), "--since", "3d")["polls"]
+        expect(polls["made"] == 1 and polls["planned"] > 800 and polls["share"] < 0.01, f"{polls}")
+        expect("of 8" in place.run("trends", "-o", "table", "--now", instant(72), "--since", "3d").stdout, "the table has no word of it")
+        # back: nothing is missing that the feed still has, and the stretch stays in the books
+        place.once(environment={"EARSHOT_NOW": instant(72.5)})
+        expect(len(ids(place)) == 73, f"{len(ids(place))} of 73 posts")
+        source = source_of(place, instant(72.6))
+        expect(source["polls"]["missed"] == 0, f"{source['polls']}")
+        gap = source["gaps"][0]
+        expect(gap["kind"] == "away" and gap["to"].startswith(instant(72.5)[:16]) and 860 < gap["polls"] < 880, f"{gap}")
+        found = complete(place, instant(72.6), "--since", "4d")
+        expect(found["gap_count"] == 1 and found["gaps"][0]["source"] == "blog", f"{found}")
+        expect(found["polls"]["made"] == 2 and 860 < found["polls"]["planned"] < 880, f"{found}")
+        # posts came up to three days late: that is how fresh it was
+        expect(found["freshness"]["p50_s"] > 36 * 3600 * 0.7, f"{found['freshness']}")
+        half = complete(place, instant(72.6), "--since", instant(36.25), "--until", instant(72.5))
+        expect(425 < half["polls"]["planned"] < 445, f"half of the stretch: {half['polls']}")
+
+
+def a_walk_beside_a_running_collector_is_told_and_done():
+    with bench(every="1h") as (place, blog):
+        for i in range(20):
+            blog.say(str(i), f"I wish for number {i}.", -i)
+        running = subprocess.Popen([str(harness.BUILD / "bin" / "earshot"), "run"], cwd=place.folder, env=place.environment, stderr=subprocess.DEVNULL)
+        try:
+            end = time.monotonic() + 60
+            while time.monotonic() < end and not place.run("status", "-o", "json", codes=(0, 1, 69, 75)).stdout.count("\"last_success_at\":\"2"):
+                time.sleep(0.3)
+            before = blog.requests
+            line = json.loads(place.run("backfill", "blog", "--since", "all", "-o", "json").stdout)
+            expect(line["done"] is True and line["requests"] == 1 and line["error"] is None, f"{line}")
+            expect(blog.requests == before + 1, f"{blog.requests - before} requests")
+            expect(running.poll() is None, "the collector ended")
+        finally:
+            running.send_signal(signal.SIGTERM)
+            running.wait(30)
+        expect(len(ids(place)) == 20, f"{len(ids(place))} posts")
+
+
+def what_was_forgotten_or_deleted_is_never_brought_back():
+    with bench() as (place, blog):
+        blog.say("keep", "We wish it were blue.", -1)
+        blog.say("forget", "We wish it were red.", -2)
+        place.once(environment={"EARSHOT_NOW": instant()})
+        expect(set(ids(place)) == {"keep", "forget"}, f"{ids(place)}")
+        forgotten = next(post["id"] for post in place.posts() if post["id"].endswith(":forget"))
+        place.run("forget", forgotten)
+        expect(set(ids(place)) == {"keep"}, f"{ids(place)}")
+        place.once(environment={"EARSHOT_NOW": instant(1)})  # the feed still shows it
+        blog.say("forget", "We wish it were red, edited.", -2)  # and edits it
+        place.once(environment={"EARSHOT_NOW": instant(2)})
+        place.run("backfill", "blog", "--since", "all", "--now", instant(3))
+        expect(set(ids(place)) == {"keep"}, f"{ids(place)}")
+        # and not by an ask for a rejected item either, which reads the source anew
+        place.run("rejects", "retry", "all")
+        place.once(environment={"EARSHOT_NOW": instant(4)})
+        expect(set(ids(place)) == {"keep"}, f"{ids(place)}")
+
+
+if __name__ == "__main__":
+    sys.exit(harness.main(three_days_dead_are_noticed_shown_and_made_up_for, a_walk_beside_a_running_collector_is_told_and_done,
+                          what_was_forgotten_or_deleted_is_never_brought_back))
