@@ -533,6 +533,23 @@ static int end_later(struct collector *collector, struct listening *listening, i
     return 0;
 }
 
+/* A step that ends its poll without having emitted anything may have come further all the same (a
+ * page that was asked for in vain so many times): that much of it is kept. */
+static void keep_cursor(struct collector *collector, struct listening *listening)
+{
+    struct standing *standing = &listening->standing;
+    size_t length = 0;
+    const char *cursor = intake_cursor(collector->intake, &length);
+    char *kept = cursor == NULL || !intake_is_empty(collector->intake) ? NULL
+                                                                       : strndup(cursor, length);
+
+    if (kept != NULL) {
+        free(standing->cursor);
+        standing->cursor = kept;
+        standing->cursor_length = length;
+    }
+}
+
 int poll_step(struct collector *collector, struct listening *listening,
               const struct fetch_answer *answer, struct ear_error *err)
 {
@@ -545,10 +562,12 @@ int poll_step(struct collector *collector, struct listening *listening,
     }
     if (listening->entry->reader->step(listening->state, answer, intake_output(collector->intake),
                                        &turn, err) != 0) {
+        keep_cursor(collector, listening);
         intake_drop(collector->intake);
         return failure_of_step(collector, listening, answer, turn.wait_us, err);
     }
     if (turn.next == SOURCE_JUDGE) {
+        keep_cursor(collector, listening);
         intake_drop(collector->intake);
         return failure_of_answer(collector, listening, answer, err);
     }

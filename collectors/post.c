@@ -101,7 +101,7 @@ int post_origin_init(struct post_origin *out, const struct settings_source *sour
     } else if (url != NULL) {
         out->host = host_of(url);
     }
-    out->lists_again = out->host != NULL;
+    out->lists_again = out->host != NULL || reader->self != NULL; /* a definition */
     if (out->host == NULL) {
         out->host = strdup(source->name);
     }

@@ -141,6 +141,8 @@ struct source_reader {
     /*
      * One step. `answer` is NULL at first and after SOURCE_MORE. -1: the poll failed: EAR_RETRY
      * (ask again later), EAR_REJECT (page useless: code in front), EAR_CONFIG (red: code in front).
+     * What it emitted is dropped then; a cursor that it set is kept if it emitted nothing. So it is
+     * with SOURCE_JUDGE.
      */
     int (*step)(void *state, const struct fetch_answer *answer, const struct source_output *output,
                 struct source_turn *turn, struct ear_error *err);
