@@ -133,7 +133,7 @@ static bool is_to_begin(const struct collector *collector, const struct listenin
         return false;
     }
     if (collector->config.once || (collector->config.only != NULL && !listening->finished)) {
-        return !listening->finished;
+        return !listening->finished && clock_mono_us() >= listening->again_mono_us;
     }
     return schedule_is_due(&listening->standing.schedule, now_us);
 }

@@ -46,8 +46,10 @@ struct collector_config {
     const struct post_rules *rules;
     struct metrics *metrics; /* may be NULL */
     const struct clock *clock;
-    uint64_t seed;    /* of the jitter */
-    bool once;        /* each source is polled once, whatever its schedule says */
+    uint64_t seed;              /* of the jitter */
+    bool once;                  /* each source is polled once, whatever its schedule says */
+    int64_t once_until_mono_us; /* with `once`: a poll that goes on later by itself (a budget, a
+                                   token) is waited for if that is before then; 0: none is */
     const char *only; /* this source alone is asked, until a walk into its past that was asked for
                          is at its end; NULL: all */
 };

@@ -20,6 +20,7 @@ struct stream_share;
 enum {
     COLLECTOR_POLLS_MAX = 1024,
     COLLECTOR_PAGES_MAX = 4,    /* pages that are being taken apart at once: each may be 16 MiB */
+    COLLECTOR_AGAINS_MAX = 60,  /* times that `once` goes on with a source that says later */
     COLLECTOR_PARTS_MAX = 1024, /* sources that take part in a group */
     COLLECTOR_CURSOR_MAX = 1024 * 1024, /* a message of the log */
 };
@@ -62,8 +63,11 @@ struct listening {
     struct listening *next_ready;
 
     /* what is reported */
-    bool finished;  /* with `once` */
-    bool elsewhere; /* likewise: finished because another collector has it */
+    bool finished;         /* with `once` */
+    int64_t again_mono_us; /* likewise: not sooner; 0: at once */
+    int64_t agains;
+    int64_t later_us; /* of `later`: how long it asks to wait; 0: it does not say */
+    bool elsewhere;   /* likewise: finished because another collector has it */
     enum collector_outcome outcome;
     struct intake_counts counts;
     int64_t undated_told; /* of them, what the log was told of */

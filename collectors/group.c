@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/settings/settings.h"
@@ -82,6 +83,21 @@ static void count_posts(const struct collector *collector, const struct part *pa
                 (double)counts->undated);
 }
 
+/* With `once`: does its poll go on by itself soon enough? Then it is not finished. */
+static bool is_waited_for(const struct collector *collector, struct listening *listening)
+{
+    const int64_t at_us = clock_mono_us() + listening->later_us;
+
+    if (!collector->config.once || listening->later_us <= 0 ||
+        listening->agains >= COLLECTOR_AGAINS_MAX ||
+        at_us >= collector->config.once_until_mono_us) {
+        return false;
+    }
+    listening->again_mono_us = at_us;
+    listening->agains++;
+    return true;
+}
+
 static void take_effect(const struct collector *collector, const struct part *part)
 {
     struct listening *listening = part->listening;
@@ -95,7 +111,7 @@ static void take_effect(const struct collector *collector, const struct part *pa
         listening->outcome = part->red ? COLLECTOR_FAILED : COLLECTOR_LATER;
         failure_tell(collector, part);
     } else if (part->done) {
-        listening->finished = true;
+        listening->finished = !part->later || !is_waited_for(collector, listening);
         listening->outcome = part->later ? COLLECTOR_LATER : COLLECTOR_WELL;
         poll_tell_done(collector, listening);
     }

@@ -375,6 +375,7 @@ static int keep_step(struct collector *collector, struct listening *listening,
     if (done && finish(collector, listening, turn, now_us)) {
         news = true;
     }
+    listening->later_us = turn->next == SOURCE_LATER ? turn->wait_us : 0;
     if (turn->next == SOURCE_LATER &&
         standing_set_text(&listening->later, turn->why == NULL ? "" : turn->why, err) != 0) {
         goto done;

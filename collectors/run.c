@@ -103,11 +103,12 @@ static int report_all(const struct session *session, const struct collector *col
 static int poll_all(const struct session *session, int64_t deadline_us, bool print,
                     struct ear_error *err)
 {
-    const struct collector_config config = config_of(session, true);
     const int64_t end_us = clock_mono_us() + deadline_us;
+    struct collector_config config = config_of(session, true);
     struct collector *collector = NULL;
     int result = -1;
 
+    config.once_until_mono_us = end_us;
     if (collector_new(&collector, &config, err) != 0) {
         return -1;
     }

@@ -2,6 +2,7 @@
 #include "collectors/session.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -105,7 +106,8 @@ int session_open(struct session *session, const char *role, struct ear_error *er
         settings_open_role_stream(&session->stream, session->settings, &session->role,
                                   session->metrics, err) != 0 ||
         pseudonym_key_load(&session->key, session->settings->author_key_path, err) != 0 ||
-        open_fetch(session, false, err) != 0 || open_tokens(session, err) != 0) {
+        open_fetch(session, strcmp(role, "collect") != 0, err) != 0 ||
+        open_tokens(session, err) != 0) {
         return -1;
     }
     return post_rules_new(&session->rules, session->settings, &session->key, err);

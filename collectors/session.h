@@ -38,8 +38,8 @@ struct session {
 EAR_MUST_CHECK
 int session_check(struct session *session, const struct command_call *call, struct ear_error *err);
 
-/* Takes the lock of that name ("collect", "ingest", "import") and opens the log, the fetcher and the rules.
- * -1: EAR_RETRY (held; the log away), EAR_CONFIG, EAR_FATAL. */
+/* Takes the lock of that name ("collect", "ingest", "import") and opens the log, the fetcher and
+ * the rules. -1: EAR_RETRY (held; the log away), EAR_CONFIG, EAR_FATAL. */
 EAR_MUST_CHECK
 int session_open(struct session *session, const char *role, struct ear_error *err);
 

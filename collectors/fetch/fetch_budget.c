@@ -44,7 +44,8 @@ static void advance(struct window *window, int64_t now_us)
     if (window->zone_name != NULL) {
         const int64_t day = zone_day(window->zone, now_us);
 
-        window->spent_today = day == window->day ? window->spent_today : 0;
+        /* A day that comes again, the clock set back, brings nothing anew. */
+        window->spent_today = day > window->day ? 0 : window->spent_today;
         window->day = day;
         return;
     }

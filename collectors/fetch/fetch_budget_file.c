@@ -74,7 +74,7 @@ static bool read_window(struct window *window, const struct json_node *node, int
             return false;
         }
         window->zone_name = strdup(zone);
-        return window->zone_name != NULL;
+        return window->zone_name != NULL && window->day <= zone_day(window->zone, now_us);
     }
     if (!json_integer(json_get(node, "per_us"), &window->per_us) ||
         !json_integer(json_get(node, "slot"), &window->slot) || window->per_us < FETCH_SLOTS ||

@@ -59,6 +59,7 @@ struct step {
     bool any_status;
     enum ear_error_kind failure; /* EAR_NONE: none */
     const char *message;
+    int64_t later_us;
 };
 
 static struct script {
@@ -69,6 +70,7 @@ static struct script {
     char base[64];
     int last_status; /* that a step saw */
     const struct fetch_budget *budget;
+    int laters; /* so often a step with later_us says so before it goes on */
 } script;
 
 struct reading {
@@ -142,6 +144,13 @@ static int script_step(void *state, const struct fetch_answer *answer,
         turn->request.budget = script.budget;
         turn->any_status = step->any_status;
         turn->next = SOURCE_FETCH;
+        return 0;
+    }
+    if (step->later_us > 0 && script.laters > 0) {
+        script.laters--;
+        turn->next = SOURCE_LATER;
+        turn->wait_us = step->later_us;
+        turn->why = "its token is being fetched";
         return 0;
     }
     if (step->failure != EAR_NONE) {
@@ -866,6 +875,53 @@ static void a_spent_budget_ends_the_poll_where_it_is_and_it_goes_on_later(void *
     assert_string_equal(tale_of(bench, "4"), "four");
 }
 
+/* `once` means to the newest: what comes by itself within the deadline is waited for. */
+static void once_waits_for_what_comes_later_by_itself(void **state)
+{
+    static const struct step steps[] = {
+        {.items = {SAYS("1", "one")}},
+        {.later_us = 50 * CLOCK_SECOND_US / 1000, .items = {SAYS("2", "two")}}};
+    struct bench *bench = *state;
+    struct ear_error err = {0};
+    struct collector_config config = {
+        .settings = bench->settings,
+        .sources = &bench->sources,
+        .stream = bench->stream,
+        .fetch = bench->fetch,
+        .rules = bench->rules,
+        .clock = &bench->clock,
+        .once = true,
+        .once_until_mono_us = clock_mono_us() + CLOCK_MINUTE_US,
+    };
+    struct collector_report report;
+    const int64_t began_us = clock_mono_us();
+
+    script.steps = steps;
+    script.count = 2;
+    script.laters = 3;
+    check(collector_new(&bench->collector, &config, &err), &err);
+    while (collector_is_busy(bench->collector)) {
+        check(collector_turn(bench->collector, 10, &err), &err);
+    }
+    report = collector_report_at(bench->collector, 0);
+    assert_int_equal(report.outcome, COLLECTOR_WELL);
+    assert_int_equal(report.counts.fresh, 2);
+    assert_true(clock_mono_us() - began_us >= 3 * 50 * CLOCK_SECOND_US / 1000);
+    collector_free(bench->collector);
+    bench->collector = NULL;
+
+    script.laters = 1; /* but not beyond it */
+    script.again = true;
+    config.once_until_mono_us = clock_mono_us() + 20 * CLOCK_SECOND_US / 1000;
+    check(collector_new(&bench->collector, &config, &err), &err);
+    while (collector_is_busy(bench->collector)) {
+        check(collector_turn(bench->collector, 10, &err), &err);
+    }
+    report = collector_report_at(bench->collector, 0);
+    assert_int_equal(report.outcome, COLLECTOR_LATER);
+    assert_string_equal(report.error, "its token is being fetched");
+}
+
 /* A request stands in the queue when it turns out that there is nothing to wait for. */
 static void a_budget_that_ends_while_a_request_waits_ends_the_poll_too(void **state)
 {
@@ -1098,6 +1154,7 @@ int main(int argc, char **argv)
         CASE(an_unchanged_page_is_not_sent_again),
         CASE(the_schedule_is_kept_between_runs),
         CASE(a_spent_budget_ends_the_poll_where_it_is_and_it_goes_on_later),
+        CASE(once_waits_for_what_comes_later_by_itself),
         CASE(a_budget_that_ends_while_a_request_waits_ends_the_poll_too),
         CASE(polls_that_share_a_budget_come_as_often_as_it_grants),
         CASE(a_full_log_pauses_the_collector),

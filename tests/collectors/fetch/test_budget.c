@@ -282,11 +282,15 @@ static void a_clock_that_is_set_back_gives_nothing_away(void **state)
 {
     struct bench *bench = *state;
     const struct fetch_limit limit = {.units = 1, .per_us = HOUR};
+    const struct fetch_limit daily = {.units = 1, .zone = "UTC"};
     const struct fetch_budget budget = {"a", &limit, 1, 1};
+    const struct fetch_budget of_day = {"b", &daily, 1, 1};
 
-    open_new(bench, NULL);
+    open_new(bench, "2026-11-22T12:00:00Z");
     ask(bench, &budget);
-    pass(bench, -5 * HOUR);
+    ask(bench, &of_day);
+    pass(bench, -24 * HOUR);
+    assert_about(wait_of(bench, &of_day), 12 * HOUR, MINUTE);
     assert_about(wait_of(bench, &budget), HOUR, 2 * MINUTE);
     pass(bench, 62 * MINUTE);
     assert_int_equal(wait_of(bench, &budget), 0);
