@@ -38,6 +38,7 @@ int collect_run(const struct command_call *call, struct ear_error *err);
 int collect_once(const struct command_call *call, struct ear_error *err);
 int collect_backfill(const struct command_call *call, struct ear_error *err);
 int collect_check(const struct command_call *call, struct ear_error *err);
+int collect_source(const struct command_call *call, struct ear_error *err);
 int collect_probe(const struct command_call *call, struct ear_error *err);
 int collect_receive(const struct command_call *call, struct ear_error *err);
 int collect_import(const struct command_call *call, struct ear_error *err);

@@ -288,8 +288,8 @@ static int make_source(struct import *import, const char *file, struct ear_error
         (void)settings_print_findings(settings, false);
         return EXIT_USAGE;
     }
-    if (source_entry_init(&import->entry, settings, &import->source, source_reader_find, err) !=
-        0) {
+    if (source_entry_init(&import->entry, settings, &import->source, source_reader_find, NULL,
+                          err) != 0) {
         return -1;
     }
     if (config_errors(settings->config) > 0) {

@@ -80,6 +80,14 @@ static const struct command commands[] = {
         .run = collect_receive,
     },
     {
+        .name = "source",
+        .arguments = "list|show [NAME]",
+        .help = "the platforms there are, and the page of one",
+        .example = "earshot source show discourse",
+        .needs = COMMAND_NEEDS_NOTHING,
+        .run = collect_source,
+    },
+    {
         .name = "import",
         .arguments = "FILE|-",
         .help = "take in a CSV or NDJSON file",

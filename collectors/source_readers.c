@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The readers there are. A new one adds its line here, and its name to settings_readers. */
+/* The readers there are. A new one adds its line here. */
 
 #include "collectors/source.h"
 

@@ -4,20 +4,65 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "collectors/definition/definition.h"
 #include "common/config/config.h"
 #include "common/settings/settings.h"
 
+enum { NAMES_MAX = 200 };
+
+static void report_unknown(struct settings *settings, const struct settings_source *source,
+                           const struct definitions *definitions)
+{
+    const struct config_node *node = config_get(source->node, "use");
+    const char *const *names = definitions == NULL ? NULL : definitions_names(definitions);
+    const char *known[NAMES_MAX + 4] = {"feed", "file", "ingest"};
+    char nearest[128];
+
+    for (size_t i = 0; names != NULL && names[i] != NULL && i < NAMES_MAX; i++) {
+        known[i + 3] = names[i];
+    }
+    if (config_is_unset(node)) {
+        return;
+    }
+    config_suggest(nearest, sizeof(nearest), source->use, known);
+    config_report(settings->config, CONFIG_ERROR, node,
+                  "'%.50s' is neither a reader nor a definition; %s", source->use,
+                  *nearest != '\0' ? nearest : "`earshot source list` shows those there are");
+}
+
+/* The reader that `use:` names; NULL: none, and a finding says so, or err. */
+static const struct source_reader *reader_of(struct settings *settings,
+                                             const struct settings_source *source,
+                                             const struct source_reader *(*find)(const char *name),
+                                             struct definitions *definitions, struct ear_error *err)
+{
+    const struct source_reader *reader = find(source->use);
+    struct definition *definition = NULL;
+    bool known = false;
+
+    if (reader != NULL) {
+        return reader;
+    }
+    if (definitions != NULL) {
+        definition = definitions_find(definitions, source->use, &known, err);
+    }
+    if (!known) {
+        report_unknown(settings, source, definitions);
+    }
+    return definition == NULL ? NULL : definition_reader(definition);
+}
+
 int source_entry_init(struct source_entry *entry, struct settings *settings,
                       const struct settings_source *source,
-                      const struct source_reader *(*find)(const char *name), struct ear_error *err)
+                      const struct source_reader *(*find)(const char *name),
+                      struct definitions *definitions, struct ear_error *err)
 {
     char what[160];
 
-    *entry = (struct source_entry){.source = source, .reader = find(source->use)};
+    *entry = (struct source_entry){.source = source};
+    entry->reader = reader_of(settings, source, find, definitions, err);
     if (entry->reader == NULL) {
-        config_report(settings->config, CONFIG_ERROR, config_get(source->node, "use"),
-                      "'%.50s' is no reader; write feed, file or ingest", source->use);
-        return 0;
+        return err->kind == EAR_NONE ? 0 : -1;
     }
     entry->config = calloc(1, entry->reader->config_size + 1);
     if (entry->config == NULL) {
@@ -25,8 +70,13 @@ int source_entry_init(struct source_entry *entry, struct settings *settings,
     }
     (void)snprintf(what, sizeof(what), "source '%.100s'", source->name);
     if (config_fill(settings->config, source->node, entry->reader->options, settings_source_keys,
-                    what, entry->config) == 0 &&
-        entry->reader->check != NULL) {
+                    what, entry->config) != 0) {
+        return 0;
+    }
+    if (entry->reader->self != NULL) {
+        definition_check(entry->reader->self, settings->config, source, entry->config);
+    }
+    if (entry->reader->check != NULL) {
         entry->reader->check(settings->config, source, entry->config);
     }
     return 0;
@@ -41,15 +91,19 @@ void source_entry_clear(struct source_entry *entry)
 int sources_init(struct sources *sources, struct settings *settings,
                  const struct source_reader *(*find)(const char *name), struct ear_error *err)
 {
-    sources->count = 0;
+    *sources = (struct sources){0};
+    if (definitions_new(&sources->definitions, settings, err) != 0) {
+        return -1;
+    }
     sources->items = calloc(settings->source_count + 1, sizeof(*sources->items));
     if (sources->items == NULL) {
+        sources_clear(sources);
         return ear_fail_memory(err, "the sources");
     }
     for (size_t i = 0; i < settings->source_count; i++) {
         sources->count++;
-        if (source_entry_init(&sources->items[i], settings, &settings->sources[i], find, err) !=
-            0) {
+        if (source_entry_init(&sources->items[i], settings, &settings->sources[i], find,
+                              sources->definitions, err) != 0) {
             sources_clear(sources);
             return -1;
         }
@@ -63,5 +117,6 @@ void sources_clear(struct sources *sources)
         source_entry_clear(&sources->items[i]);
     }
     free(sources->items);
+    definitions_free(sources->definitions);
     *sources = (struct sources){0};
 }

@@ -12,6 +12,7 @@
 #include "collectors/source.h"
 #include "common/error.h"
 
+struct definitions;
 struct settings;
 struct settings_source;
 
@@ -25,16 +26,19 @@ struct source_entry {
 struct sources {
     struct source_entry *items; /* [count] */
     size_t count;
+    struct definitions *definitions; /* whose readers some of them are */
 };
 
 /*
  * Fills one source; adds findings. `find` names the readers there are (source_reader_find, or a
- * test's). entry->reader stays NULL where there is none: then a finding says so. -1: EAR_FATAL.
+ * test's); `definitions`, what else `use:` may say (NULL: nothing), has to outlive the entry.
+ * entry->reader stays NULL where there is none: then a finding says so. -1: EAR_FATAL.
  */
 EAR_MUST_CHECK
 int source_entry_init(struct source_entry *entry, struct settings *settings,
                       const struct settings_source *source,
-                      const struct source_reader *(*find)(const char *name), struct ear_error *err);
+                      const struct source_reader *(*find)(const char *name),
+                      struct definitions *definitions, struct ear_error *err);
 void source_entry_clear(struct source_entry *entry);
 
 /* All of them. Ask config_errors(settings->config) afterwards. -1: EAR_FATAL. */

@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "collectors/source.h"
 #include "common/error.h"
@@ -38,6 +39,9 @@ void definition_free(struct definition *definition);
 
 /* The reader that a definition makes; lives as long as the definition. */
 const struct source_reader *definition_reader(struct definition *definition);
+
+/* The reference page of a platform, in Markdown, with a configuration that `check` accepts. */
+void definition_page(const struct definition *definition, bool own, FILE *out);
 
 /* What no table says of a source: adds findings. `filled` is its config struct. */
 void definition_check(const struct definition *definition, struct config *config,

@@ -442,6 +442,8 @@ int template_read(const struct template **out, struct definition *definition, st
  */
 char *template_expand(const struct template *template, const struct environment *environment,
                       enum template_use use, bool *absent, struct ear_error *err);
+/* As it is written; "" for NULL. */
+const char *template_text(const struct template *template);
 /* The place of the parameter that it begins with; -1: it begins with none. */
 int template_begins_with(const struct template *template);
 /* Whether it has the place {page}: then a page needs no `into`. */

@@ -596,7 +596,7 @@ static void check_list(const struct reading *reading, const struct list *list,
     }
     check_page_carried(reading, &list->page, &list->request, node);
     check_map(reading, &list->map, node);
-    if (list->revisit_count > 0 && list->cursor.given && list->cursor.by_link) {
+    if (list->revisit_count > 0 && list->map.fields[FIELD_CREATED_AT] == NULL) {
         config_report(reading->config, CONFIG_WARNING, node,
                       "a revisit cannot tell how old a record is without created_at in map");
     }

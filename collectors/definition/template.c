@@ -61,6 +61,7 @@ struct piece {
 
 struct template
 {
+    const char *text;           /* as written */
     const struct piece *pieces; /* [count] */
     size_t count;
 };
@@ -256,6 +257,7 @@ int template_read(const struct template **out, struct definition *definition, st
     if (reading.pieces == NULL || at == NULL) {
         return -1;
     }
+    template->text = config_scalar(node);
     template->pieces = reading.pieces;
     template->count = reading.count;
     *out = reading.wrong ? NULL : template;
@@ -636,6 +638,11 @@ char *template_expand(const struct template *template, const struct environment 
         }
     }
     return text.bytes;
+}
+
+const char *template_text(const struct template *template)
+{
+    return template == NULL ? "" : template->text;
 }
 
 int template_begins_with(const struct template *template)
