@@ -257,6 +257,8 @@ struct child {
     int64_t batch;     /* so many parents' ids in one request, joined into {ids}; 0: one each */
     const char *join;  /* "," by default */
     struct pointer id; /* of a parent, for {ids} and for `changed`; "/id" by default */
+    bool gone;         /* a record that is not shown again is asked for, as the list's are; one each
+                          only */
     struct pointer on; /* of a record, batch: equals the `id` of the record whose child it is, for
                           parent/…; text NULL: not told */
     struct child *children; /* of these records in turn */

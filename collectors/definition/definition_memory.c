@@ -176,9 +176,10 @@ static int make_room(struct kept_list *list, struct ear_error *err)
 }
 
 int kept_show(struct kept_list *list, const struct source_record *record, const char *key,
-              struct ear_error *err)
+              uint64_t of, struct ear_error *err)
 {
-    struct kept_post post = {.created_us = record->created_us, .shown = true};
+    struct kept_post post = {
+        .created_us = record->created_us, .of = of, .listed = of == 0, .shown = true};
     size_t at = 0;
 
     if (strlen(record->native_id) > KEPT_NAME_MAX) {
@@ -188,6 +189,8 @@ int kept_show(struct kept_list *list, const struct source_record *record, const 
         struct kept_post *each = &list->posts[i - 1];
 
         if (strcmp(each->id, record->native_id) == 0 && is_same(each->host, record->host)) {
+            each->of = of != 0 ? of : each->of;
+            each->listed = each->listed || of == 0;
             each->shown = true;
             each->missing = false;
             each->asked = 0;

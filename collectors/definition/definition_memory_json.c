@@ -6,7 +6,7 @@
  *         "seen":true, "at":…, "text":"…", "link":"…", "at_us":…, "born":…, "history":…,
  *         "recent":"…", "page":{"etag":"…","modified":"…","url":…,"hash":…,"quiet":…,"lies":true},
  *         "revisited":[…], "walk":{…}, "past":{…}, "past_us":…,
- *         "posts":[[id,host,url,thread,created_us,shown,missing,asked,key],…],
+ *         "posts":[[id,host,url,thread,created_us,shown,missing,asked,key,of,listed],…],
  * "awaited":[[id,since],…]}}}
  *
  * What is absent has its default. `changed` and `recent` are packed: six bits a character, eight
@@ -117,6 +117,16 @@ static int load_walk(struct walk *walk, const struct json_node *node, struct ear
                : 0;
 }
 
+static void load_whose(struct kept_post *post, const struct json_node *node)
+{
+    int64_t of = 0;
+
+    if (json_integer(json_pointer(node, "/9"), &of)) {
+        post->of = (uint64_t)of;
+        json_boolean(json_pointer(node, "/10"), &post->listed);
+    }
+}
+
 static int load_posts(struct kept_list *list, const struct json_node *node, struct ear_error *err)
 {
     for (const struct json_node *each = json_first(node);
@@ -135,7 +145,7 @@ static int load_posts(struct kept_list *list, const struct json_node *node, stru
         if (dated.native_id == NULL) {
             return ear_fail(err, EAR_CONFIG, "cursor: a post without its id");
         }
-        if (kept_show(list, &dated, json_string(json_pointer(each, "/8"), NULL), err) != 0) {
+        if (kept_show(list, &dated, json_string(json_pointer(each, "/8"), NULL), 0, err) != 0) {
             return -1;
         }
         for (size_t i = 0; list->post_count > before && i < list->post_count; i++) {
@@ -146,6 +156,7 @@ static int load_posts(struct kept_list *list, const struct json_node *node, stru
                 json_boolean(json_pointer(each, "/5"), &post->shown);
                 json_boolean(json_pointer(each, "/6"), &post->missing);
                 json_integer(json_pointer(each, "/7"), &post->asked);
+                load_whose(post, each);
             }
         }
     }
@@ -419,8 +430,12 @@ static void write_posts(struct json_writer *writer, const struct kept_list *list
         json_write_boolean(writer, post->shown);
         json_write_boolean(writer, post->missing);
         json_write_integer(writer, post->asked);
-        if (post->key != NULL) {
+        if (post->key != NULL || post->of != 0) {
             json_write_string(writer, post->key);
+        }
+        if (post->of != 0) {
+            json_write_integer(writer, (int64_t)post->of);
+            json_write_boolean(writer, post->listed);
         }
         json_write_array_end(writer);
     }

@@ -312,6 +312,7 @@ struct child_keys {
         *children, *id, *on;
     const char *join;
     int64_t batch, max;
+    bool gone;
 };
 
 static const struct ear_option child_options[] = {
@@ -339,6 +340,8 @@ static const struct ear_option child_options[] = {
      NULL},
     {"max", EAR_INTEGER, offsetof(struct child_keys, max), "0 [0..100000]",
      "requests a poll; 0: as many as it takes", NULL},
+    {"gone", EAR_BOOLEAN, offsetof(struct child_keys, gone), "false",
+     "what it does not show again is asked for as the list's `gone` says", NULL},
     {0},
 };
 
@@ -389,6 +392,11 @@ static int read_child(const struct reading *reading, struct child *out,
     out->batch = keys.batch;
     out->join = keys.join;
     out->max = keys.max;
+    out->gone = keys.gone;
+    if (keys.gone && keys.batch > 0) {
+        config_report(reading->config, CONFIG_ERROR, config_get(node, "gone"),
+                      "a batch does not tell whose records are missing; leave one of them out");
+    }
     if (read_pointer(reading, &out->on, keys.on) != 0) {
         return -1;
     }

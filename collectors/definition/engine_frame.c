@@ -290,7 +290,7 @@ static int reject_record(const struct json_node *node, const struct source_recor
 
 /* A post that a later walk ought to show: it may be gone then. */
 static int note_shown(struct engine *engine, const struct source_record *record,
-                      const struct environment *environment, struct ear_error *err)
+                      const struct environment *environment, uint64_t of, struct ear_error *err)
 {
     const struct list *list = engine->at->list;
     const struct pointer *key = &list->gone.key;
@@ -306,7 +306,7 @@ static int note_shown(struct engine *engine, const struct source_record *record,
     }
     return kept_show(engine->at, record,
                      key->text == NULL ? NULL : scalar_text(pointer_first(key, environment), NULL),
-                     err);
+                     of, err);
 }
 
 int frame_emit(struct engine *engine, const struct telling *telling,
@@ -338,7 +338,8 @@ int frame_emit(struct engine *engine, const struct telling *telling,
     wanted = telling->of_list ? walk_wants(engine, node, record.created_us)
                               : record.created_us == INT64_MIN || history_us == INT64_MIN ||
                                     record.created_us >= history_us;
-    if (telling->of_list && note_shown(engine, &record, environment, err) != 0) {
+    if ((telling->of_list || telling->of_id != 0) &&
+        note_shown(engine, &record, environment, telling->of_id, err) != 0) {
         return -1;
     }
     return wanted ? output->emit(output->user, &record, err) : 0;
@@ -375,6 +376,7 @@ static int emit_piece(struct engine *engine, const struct source_output *output,
         .deleted = frame->deleted,
         .root = frame->root,
         .of_list = frame->child == NULL,
+        .of_id = frame->of_id,
     };
     struct environment environment;
     const size_t until = frame->next + ENGINE_PIECE;
@@ -521,6 +523,40 @@ static char *join_ids(struct engine *engine, const struct child *child, size_t *
     return text;
 }
 
+/* What hung on the same record before and does not any more may be gone. */
+static void miss_of_child(struct engine *engine, uint64_t of, bool is_over)
+{
+    struct kept_list *at = engine->at;
+
+    for (size_t i = 0; of != 0 && i < at->post_count; i++) {
+        struct kept_post *post = &at->posts[i];
+
+        if (post->of == of) {
+            post->missing = post->missing || (is_over && !post->shown);
+            post->shown = post->shown && is_over;
+        }
+    }
+}
+
+/* What tells this child's request from all others, where its records are to be missed. */
+static void begin_child(struct engine *engine)
+{
+    struct frame *frame = top(engine);
+    struct environment environment;
+    const char *text = NULL;
+
+    if (!frame->child->gone || frame->of == NULL || engine->poll->probe) {
+        return;
+    }
+    engine_environment(engine, &environment);
+    environment.record = frame->of;
+    text = scalar_text(pointer_first(&frame->child->id, &environment), NULL);
+    if (text != NULL) {
+        frame->of_id = hash64_of(text, strlen(text), frame->salt) >> 16 | 1;
+        miss_of_child(engine, frame->of_id, false);
+    }
+}
+
 /* Lays the next child's frame on top; *none: there is none left on this page. */
 static int next_child(struct engine *engine, bool *none, struct source_turn *turn,
                       struct ear_error *err)
@@ -566,6 +602,7 @@ static int next_child(struct engine *engine, bool *none, struct source_turn *tur
                 return -1;
             }
             top(engine)->ids = ids;
+            begin_child(engine);
             return 0;
         }
         clear_children(frame);
@@ -579,6 +616,9 @@ static int next_child(struct engine *engine, bool *none, struct source_turn *tur
 
 static int child_is_through(struct engine *engine, struct ear_error *err)
 {
+    if (top(engine)->whole) {
+        miss_of_child(engine, top(engine)->of_id, true);
+    }
     frame_pop(engine);
     if (note_children(engine, err) != 0) {
         return -1;
@@ -610,6 +650,7 @@ static int go_to_next(struct engine *engine, const struct source_output *output,
         return 0;
     }
     frame->pages++;
+    frame->whole = text == NULL;
     if (text == NULL || frame->pages >= max || engine->poll->probe) {
         free(text);
         return child_is_through(engine, err);

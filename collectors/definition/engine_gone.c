@@ -121,6 +121,7 @@ static void note_there(struct engine *engine)
 
     engine->save = true;
     post->missing = false;
+    post->listed = post->listed && post->of == 0; /* else it only left the list for a child's */
     if (++post->asked >= ASKED_MAX) {
         kept_drop_post(at, engine->gone_at);
     } else {

@@ -94,7 +94,9 @@ struct walk {
 struct kept_post {
     char *id, *host, *url, *thread, *key; /* the last four may be NULL */
     int64_t created_us;
-    bool shown;    /* by the walk under way */
+    uint64_t of;   /* what a child was asked for that shows it; 0: the list alone does */
+    bool listed;   /* the list shows it, as far as is known */
+    bool shown;    /* by the walk under way, or by what was asked for that child */
     bool missing;  /* a walk ought to have shown it: to be asked for */
     int64_t asked; /* how often it was there all the same */
 };
@@ -166,11 +168,11 @@ bool kept_differs(struct kept *kept, uint64_t id, uint64_t value);
 EAR_MUST_CHECK
 int kept_note(struct kept *kept, uint64_t id, uint64_t value, struct ear_error *err);
 
-/* Notes a post that was shown just now; key: what else of it is wanted, may be NULL. -1: EAR_FATAL.
- */
+/* Notes a post that was shown just now; key: what else of it is wanted, may be NULL; of: 0: by the
+ * list, else by what was asked for a child. -1: EAR_FATAL. */
 EAR_MUST_CHECK
 int kept_show(struct kept_list *list, const struct source_record *record, const char *key,
-              struct ear_error *err);
+              uint64_t of, struct ear_error *err);
 void kept_drop_post(struct kept_list *list, size_t at);
 
 /* Values of an order that only the server knows: was it shown by an earlier walk? Those that a walk
@@ -221,6 +223,8 @@ struct frame {
     struct json *json; /* the page in hand */
     const struct json_node *root;
     const struct json_node *of; /* the record it is asked for; in the frame above; NULL: a list's */
+    uint64_t of_id;             /* what tells it from others; 0: nothing does */
+    bool whole;                 /* all its pages were read */
     char *ids;                  /* or the batch, joined */
     struct nodes nodes;         /* its records, those of the first pattern in front */
     size_t first_count;
@@ -466,6 +470,7 @@ struct telling {
     const struct conditions *skip, *deleted;
     const struct json_node *root; /* the whole answer */
     bool of_list;                 /* a list's own: `history` holds, and it may be gone one day */
+    uint64_t of_id;               /* a child's whose records may be gone likewise; 0: others' */
 };
 
 /* Maps and emits one record (environment->record); *created_us where it is known, else INT64_MIN.

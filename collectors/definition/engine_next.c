@@ -163,10 +163,11 @@ static char *find_text(const struct engine *engine, const struct frame *frame)
     return NULL;
 }
 
-/* Was a page of this walk asked for with this before? Remembers it. */
+/* Did a page with these records name the same next one before? Remembers it. What names it may be
+ * the same for every page: some servers keep in mind themselves where we are. */
 static bool came_before(struct frame *frame, const char *text)
 {
-    const uint64_t hash = hash64_of(text, strlen(text), 7);
+    const uint64_t hash = hash64_of(text, strlen(text), frame->hash);
 
     for (size_t i = 0; i < frame->ring_count && i < ENGINE_RING; i++) {
         if (frame->ring[i] == hash) {

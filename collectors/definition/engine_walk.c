@@ -538,8 +538,9 @@ static void miss_posts(struct engine *engine)
     for (size_t i = 0; i < at->post_count; i++) {
         struct kept_post *post = &at->posts[i];
 
-        post->missing = post->missing || (!post->shown && post->created_us >= from_us &&
-                                          post->created_us < walk->began_us);
+        post->missing =
+            post->missing || (!post->shown && post->listed && post->created_us >= from_us &&
+                              post->created_us < walk->began_us);
     }
 }
 

@@ -101,6 +101,11 @@ static void a_mistake_is_told_at_its_place(void **state)
         {"headers: {\"X Y\": 1}", "7:18 headers.X Y", "no name of a header"},
         {"first: {url: \"{base}/a\", form: {a: 1}, json: {a: 1}}", "7:46 first.json",
          "a form or JSON, not both"},
+        {"first: {url: \"{base}/a\", if: bse}", "7:30 first.if", "did you mean 'base'?"},
+        {"gone: {request: {url: \"{base}/a\", if: base}}", "7:39 gone.request.if",
+         "beside the request"},
+        {"cursor: {by: [/a, b]}", "7:19 cursor.by[1]", "does not begin with /"},
+        {"gone: {request: \"{base}/a\", key: a}", "7:34 gone.key", "does not begin with /"},
     };
 
     size_t wrong = 0;
