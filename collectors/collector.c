@@ -6,6 +6,7 @@
 
 #include "collectors/asks.h"
 #include "collectors/fetch/fetch.h"
+#include "collectors/watch.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/settings/settings.h"
@@ -20,6 +21,31 @@ enum { SETTLING_WAIT_MS = 50 };
 int64_t collector_now_us(const struct collector *collector)
 {
     return clock_now_us(collector->config.clock);
+}
+
+static int open_watch(struct collector *collector, struct ear_error *err)
+{
+    if (watch_new(&collector->watch, collector->config.settings->base_dir, err) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < collector->count; i++) {
+        const struct source_entry *entry = collector->items[i].entry;
+        const char *path =
+            entry->reader->watches == NULL ? NULL : entry->reader->watches(entry->config);
+
+        if (path != NULL && watch_add(collector->watch, i, path, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void wake(void *user, size_t source)
+{
+    struct collector *collector = user;
+
+    collector->items[source].woken = true;
+    collector->next_due_us = 0;
 }
 
 int collector_new(struct collector **out, const struct collector_config *config,
@@ -56,6 +82,9 @@ int collector_new(struct collector **out, const struct collector_config *config,
             goto done;
         }
     }
+    if (!config->once && open_watch(collector, err) != 0) {
+        goto done;
+    }
     *out = collector;
     collector = NULL;
     result = 0;
@@ -79,6 +108,7 @@ void collector_free(struct collector *collector)
     }
     intake_free(collector->intake);
     asks_free(collector->asks);
+    watch_free(collector->watch);
     stream_share_close(collector->share);
     json_writer_free(collector->writer);
     free(collector->parts);
@@ -135,7 +165,7 @@ static bool is_to_begin(const struct collector *collector, const struct listenin
     if (collector->config.once || (collector->config.only != NULL && !listening->finished)) {
         return !listening->finished && clock_mono_us() >= listening->again_mono_us;
     }
-    return schedule_is_due(&listening->standing.schedule, now_us);
+    return listening->woken || schedule_is_due(&listening->standing.schedule, now_us);
 }
 
 static bool is_to_walk(const struct collector *collector, const struct listening *listening,
@@ -186,6 +216,7 @@ static int begin_due(struct collector *collector, struct ear_error *err)
                 collector->is_crowded = true; /* the next poll that ends makes room */
                 return 0;
             }
+            listening->woken = listening->woken && !ordinary;
             if ((ordinary ? poll_begin(collector, listening, err)
                           : poll_begin_past(collector, listening, err)) != 0 ||
                 commit_full(collector, err) != 0) {
@@ -286,6 +317,7 @@ static int work(struct collector *collector, struct ear_error *err)
 {
     const int64_t end_mono_us = clock_mono_us() + INTAKE_AGE_MAX_US;
 
+    watch_look(collector->watch, clock_mono_us(), wake, collector);
     if (again_serve(collector, err) != 0 || backfill_serve(collector, err) != 0 ||
         (asks_are_known(collector->asks) && begin_due(collector, err) != 0)) {
         return -1;

@@ -43,6 +43,7 @@ struct listening {
     int64_t epoch; /* since which change of the share it is ours; 0: it is not */
     struct standing standing;
     enum listening_phase phase;
+    bool woken;            /* what it reads has changed: due now */
     int64_t asked_mono_us; /* when an ask to read it anew was last served; 0: never */
     size_t part;           /* one past its place among the group's parts; 0: it takes no part */
 
@@ -96,6 +97,7 @@ struct collector {
     struct collector_config config;
     struct stream_share *share;
     struct asks *asks;
+    struct watch *watch; /* NULL with `once` */
     struct intake *intake;
     struct json_writer *writer;
     struct listening *items; /* [count] */

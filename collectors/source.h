@@ -137,6 +137,9 @@ struct source_reader {
     /* Checks what a table cannot say; adds findings. May be absent. */
     void (*check)(struct config *config, const struct settings_source *source,
                   const void *reader_config);
+    /* The path or pattern of the files it reads: a change there is worth a poll
+     * (collectors/watch.h). Borrowed from the config; NULL, or absent: none. */
+    const char *(*watches)(const void *reader_config);
     int (*begin)(void **out, const struct source_poll *poll, struct ear_error *err);
     /*
      * One step. `answer` is NULL at first and after SOURCE_MORE. -1: the poll failed: EAR_RETRY

@@ -589,6 +589,13 @@ static int step(void *user, const struct fetch_answer *answer, const struct sour
     return put_cursor(state, output, err);
 }
 
+static const char *watches(const void *reader_config)
+{
+    const struct file_config *config = reader_config;
+
+    return config->path;
+}
+
 const struct source_reader file_reader = {
     .name = "file",
     .about = "CSV, TSV and NDJSON files",
@@ -596,6 +603,7 @@ const struct source_reader file_reader = {
     .options = options,
     .config_size = sizeof(struct file_config),
     .check = file_check,
+    .watches = watches,
     .begin = begin,
     .step = step,
     .end = end,
