@@ -90,7 +90,7 @@ static const struct command commands[] = {
     {
         .name = "import",
         .arguments = "FILE|-",
-        .help = "take in a CSV or NDJSON file",
+        .help = "take in a CSV, TSV, NDJSON or mbox file",
         .example = "earshot import answers.csv --map text=Comment --channel survey",
         .needs = COMMAND_NEEDS_SETTINGS,
         .options = collect_import_options,

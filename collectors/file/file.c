@@ -37,7 +37,7 @@ static const struct ear_option options[] = {
      "a file, a folder or a pattern such as surveys/*.csv", NULL},
     {"map", EAR_TREE, offsetof(struct file_config, map), NULL,
      "post field: column, such as {text: Comment, created_at: Date}", NULL},
-    {"format", EAR_CHOICE, offsetof(struct file_config, format), "auto|csv|tsv|ndjson",
+    {"format", EAR_CHOICE, offsetof(struct file_config, format), "auto|csv|tsv|ndjson|mbox",
      "of the files; auto goes by name and content", NULL},
     {"delimiter", EAR_STRING, offsetof(struct file_config, delimiter), "auto",
      "between cells: one character, or tab", NULL},
@@ -94,6 +94,7 @@ static void end(void *user)
     if (state->listed) {
         globfree(&state->found);
     }
+    row_clear(&state->rows);
     json_free(state->rows.json);
     json_writer_free(state->rows.writer);
     json_writer_free(state->writer);
@@ -598,7 +599,7 @@ static const char *watches(const void *reader_config)
 
 const struct source_reader file_reader = {
     .name = "file",
-    .about = "CSV, TSV and NDJSON files",
+    .about = "CSV, TSV, NDJSON and mbox files",
     .channel = "survey",
     .options = options,
     .config_size = sizeof(struct file_config),

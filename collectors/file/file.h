@@ -3,13 +3,16 @@
 #define EARSHOT_COLLECTORS_FILE_FILE_H
 
 /*
- * The file reader (`use: file`): CSV, TSV and NDJSON, one file or a folder watched by a pattern,
- * behind collectors/source.h.
+ * The file reader (`use: file`): CSV, TSV, NDJSON and mbox, one file or a folder watched by a
+ * pattern, behind collectors/source.h.
  *
  * A row is a post. Its id is that of the mapped id column, else a hash of all its cells and its
  * ordinal among the equal rows of its file: reading a file again changes nothing, and two equal
  * answers stay two. In NDJSON a later line with the same id is an edit, {"id":…,"deleted":true} a
  * deletion; members that a post does not have are kept under x_.
+ *
+ * In an mbox a message is a post: its id is its Message-ID, its thread the first it refers to; what
+ * a reply quotes is left out. A map names headers.
  *
  * The cursor keeps for each file how far it was read. A file that has grown is read on; one that is
  * shorter, another (inode) or begins otherwise is read again, and so is all after a change of the

@@ -56,7 +56,7 @@ extern const char *const file_field_names[FILE_FIELDS + 1];
 struct file_config {
     const char *path;
     const struct config_node *map;
-    const char *format;    /* auto, csv, tsv, ndjson */
+    const char *format;    /* auto, csv, tsv, ndjson, mbox */
     const char *delimiter; /* auto, or one character */
     double scale;          /* that a rating is divided by */
     const char *recorded;  /* an instant; NULL: times as they are */
@@ -136,7 +136,7 @@ struct file_mark {
     bool present;                   /* found in this poll; not kept */
 };
 
-enum file_format { FILE_CSV, FILE_NDJSON };
+enum file_format { FILE_CSV, FILE_NDJSON, FILE_MBOX };
 enum file_encoding { FILE_UTF8, FILE_LEGACY, FILE_UTF16LE, FILE_UTF16BE };
 
 enum row_kind {
@@ -218,6 +218,28 @@ void ordinals_free(struct ordinals *ordinals);
  * counted: of them equal ones are one. */
 uint32_t ordinals_count(struct ordinals *ordinals, const struct hash128 *row);
 
+/* --- messages of an mbox --- */
+
+struct mail; /* the one that was read last */
+struct mail *mail_new(void);
+void mail_free(struct mail *mail);
+
+/* Reads a message, whatever it is: bytes as they lie in the file, the line "From …" before them.
+ * Borrowed until the next. -1: EAR_FATAL. */
+EAR_MUST_CHECK
+int mail_read(struct mail *mail, const char *bytes, size_t length, struct ear_error *err);
+
+/* A header by its name, decoded; NULL: none. The mail's until the next message; the caller may cut
+ * it. */
+char *mail_header(struct mail *mail, const char *name);
+
+/* What was written, without what it quotes; NULL: nothing that is text. */
+const char *mail_text(const struct mail *mail, size_t *length, bool *html);
+bool mail_mended(const struct mail *mail);
+
+/* "Kim <kim@x.example>" in its two halves, in place; no name: NULL. */
+void mail_split_address(char *value, const char **name, const char **address);
+
 /* --- rows to records --- */
 
 struct row_reader {
@@ -227,6 +249,9 @@ struct row_reader {
     int64_t shift_us;
     struct json *json;
     struct json_writer *writer;
+    struct mail *mail; /* made when there is one */
+    char *mail_from;   /* its sender, split */
+    char *mail_title;  /* as HTML, where the text is */
     struct ordinals *ordinals;
     const char *given_id;  /* of a row that has none; NULL: the hash of the row */
     char id[FILE_ID_SIZE]; /* of the row last read, where it is a hash; "" otherwise */
@@ -243,6 +268,9 @@ int row_read(struct row_reader *reader, struct file_open *open, const struct fil
 /* The same of a JSON object that lies in no file. */
 int row_read_json(struct row_reader *reader, const struct file_row *row,
                   struct source_record *record, struct ear_error *err);
+
+/* Lets go of what rows were read with, but for what the reader was given. */
+void row_clear(struct row_reader *reader);
 
 /* Only counts a row of a part that was read before. */
 int row_count(struct row_reader *reader, struct file_open *open, const struct file_row *row,

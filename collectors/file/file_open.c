@@ -20,7 +20,7 @@
 
 #include "common/text/text.h"
 
-enum { MARK_SIZE = 2, PIECE_SIZE = 256 * 1024, PIECE_MAX = 2 * FILE_ROW_MAX + 2 };
+enum { MARK_SIZE = 2, MARK_KEEP = 512, PIECE_SIZE = 256 * 1024, PIECE_MAX = 2 * FILE_ROW_MAX + 2 };
 
 struct file_open {
     int fd;
@@ -173,11 +173,19 @@ static void tell_format(struct file_open *open, const char *path, const struct f
     static const char *const ndjson[] = {".ndjson", ".jsonl", ".json", NULL};
     static const char *const csv[] = {".csv", ".txt", ".tsv", ".tab", NULL};
     static const char *const tsv[] = {".tsv", ".tab", NULL};
+    static const char *const mbox[] = {".mbox", ".mbx", NULL};
     int delimiter = delimiter_of(config->delimiter);
     size_t blanks = strspn(open->text, " \t\r\n");
     bool automatic = strcmp(config->format, "auto") == 0;
 
     open->format = FILE_CSV;
+    if (strcmp(config->format, "mbox") == 0 ||
+        (automatic &&
+         (has_ending(path, mbox) || (!has_ending(path, csv) && !has_ending(path, ndjson) &&
+                                     open->length >= 5 && memcmp(open->text, "From ", 5) == 0)))) {
+        open->format = FILE_MBOX;
+        return;
+    }
     if (strcmp(config->format, "ndjson") == 0 ||
         (automatic &&
          (has_ending(path, ndjson) ||
@@ -350,6 +358,9 @@ static int read_head(struct file_open *open, const char *path, const struct file
     open->length -= open->at;
     open->at = 0;
     tell_format(open, path, config);
+    if (open->format == FILE_MBOX) {
+        open->encoding = FILE_UTF8; /* each part has its own */
+    }
     if (open->format == FILE_CSV && open->length > 0) {
         return read_header(open, config, map, err);
     }
@@ -426,9 +437,77 @@ static void give_broken(struct file_open *open, const char *code, const char *re
     *kind = ROW_BROKEN;
 }
 
+/* "From kim@x.example Fri Nov 20 08:00:00 2026": the time tells it from a sentence that somebody
+ * forgot to quote. A line that the piece cuts off is none. */
+static bool is_mark(const char *from, const char *end)
+{
+    const char *stop = memchr(from, '\n', (size_t)(end - from));
+
+    for (const char *at = from; stop != NULL && at + 4 < stop; at++) {
+        if (at[0] >= '0' && at[0] <= '9' && at[1] == ':' && at[2] >= '0' && at[2] <= '9' &&
+            at[3] >= '0' && at[3] <= '9') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where the next message begins behind `from`: such a line after an empty one. NULL: nowhere. */
+static const char *next_message(const char *from, const char *end)
+{
+    const char *at = from;
+
+    while ((at = memmem(at, (size_t)(end - at), "\nFrom ", 6)) != NULL) {
+        const char *before = at > from && at[-1] == '\r' ? at - 1 : at;
+
+        if (before > from && before[-1] == '\n' && is_mark(at + 1, end)) {
+            return at + 1;
+        }
+        at++;
+    }
+    return NULL;
+}
+
+static size_t count_lines(const char *from, size_t length)
+{
+    size_t lines = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        lines += from[i] == '\n';
+    }
+    return lines;
+}
+
+/* Inside a message that is too long to be held: on to the next; true: it is there. What may be the
+ * beginning of a mark stays for the next piece. */
+static bool skip_message(struct file_open *open)
+{
+    const char *from = open->text + open->at;
+    size_t left = open->length - open->at;
+    const char *next = left > 0 ? next_message(from, from + left) : NULL;
+    size_t size = next != NULL                       ? (size_t)(next - from)
+                  : open->at_end || left < MARK_KEEP ? left
+                                                     : left - MARK_KEEP;
+
+    if (next == NULL && !open->at_end && left < MARK_KEEP) {
+        return false;
+    }
+    take(open, size, count_lines(from, size));
+    open->skipping = next == NULL && !(open->at_end && open->at == open->length);
+    return next != NULL;
+}
+
 /* Inside a row that is too long: on to its line end. */
 static int skip_line(struct file_open *open, struct ear_error *err)
 {
+    while (open->skipping && open->format == FILE_MBOX) {
+        if (skip_message(open) || (open->at_end && open->at == open->length)) {
+            return 0;
+        }
+        if (fill(open, PIECE_SIZE, err) != 0) {
+            return -1;
+        }
+    }
     while (open->skipping) {
         const char *from = open->text + open->at;
         const char *end =
@@ -521,6 +600,39 @@ static int try_ndjson(struct file_open *open, bool last_try, struct file_row *ro
                       err);
 }
 
+/*
+ * A message up to the next; the last of the file is whole when nothing more comes. Of one that is
+ * longer than what is held its beginning counts: attachments come last.
+ */
+static int try_mbox(struct file_open *open, bool last_try, bool patient, struct file_row *row,
+                    enum row_kind *kind)
+{
+    const char *from = open->text + open->at;
+    size_t left = open->length - open->at;
+    const char *next = next_message(from, from + left);
+    /* A mark that the piece cuts off is for skip_message to find. */
+    size_t size = next != NULL ? (size_t)(next - from) : open->at_end ? left : left - MARK_KEEP;
+
+    *kind = ROW_END;
+    if (next == NULL && (!last_try || (open->at_end && patient))) {
+        return 0;
+    }
+    *row = (struct file_row){.text = from,
+                             .length = size < FILE_ROW_MAX ? size : FILE_ROW_MAX,
+                             .offset = open->offset,
+                             .line = open->line,
+                             .ended = next != NULL || !open->at_end};
+    *kind = ROW_FOUND;
+    if (left < 5 || memcmp(from, "From ", 5) != 0) {
+        *kind = ROW_BROKEN;
+        row->code = "bad_mbox";
+        row->reason = "no line that begins with 'From ' stands before it";
+    }
+    take(open, size, count_lines(from, size));
+    open->skipping = next == NULL && !open->at_end;
+    return 0;
+}
+
 static bool is_blank_row(const struct file_open *open, const struct file_row *row)
 {
     for (size_t i = 0; i < row->length; i++) {
@@ -538,6 +650,9 @@ static int try_row(struct file_open *open, bool patient, struct file_row *row, e
 {
     bool last_try = open->at_end || open->raw_length >= PIECE_MAX;
 
+    if (open->format == FILE_MBOX) {
+        return try_mbox(open, last_try, patient, row, kind);
+    }
     return open->format == FILE_CSV ? try_csv(open, last_try, patient, row, kind, err)
                                     : try_ndjson(open, last_try, row, kind, err);
 }

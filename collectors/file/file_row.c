@@ -15,7 +15,7 @@
 struct values {
     const char *fields[FILE_FIELDS];
     size_t text_length;
-    bool deleted;
+    bool deleted, html;
 };
 
 static const char *const channels[] = {"forum",  "blog",   "social",    "video",
@@ -264,6 +264,139 @@ static int read_line(struct row_reader *reader, const struct file_row *row, stru
     return 0;
 }
 
+/* --- mbox --- */
+
+/* Where a field is by itself: the name of a header. Text, author and thread take more than that. */
+static const char *const headers[FILE_FIELDS] = {
+    [FILE_ID] = "Message-ID",      [FILE_TITLE] = "Subject",         [FILE_AUTHOR] = "From",
+    [FILE_CREATED] = "Date",       [FILE_LANG] = "Content-Language", [FILE_THREAD] = "References",
+    [FILE_PARENT] = "In-Reply-To",
+};
+
+/* <one@x> <two@y>: the first id without its brackets, in place. */
+static char *first_id(char *value)
+{
+    char *open = value == NULL ? NULL : strchr(value, '<');
+    char *close = open == NULL ? NULL : strchr(open, '>');
+
+    if (close == NULL) {
+        return value;
+    }
+    *close = '\0';
+    return open + 1;
+}
+
+/* A conversation's first message names no other: its own id is the thread's. */
+static void name_thread(const char *fields[FILE_FIELDS])
+{
+    if (fields[FILE_THREAD] == NULL) {
+        fields[FILE_THREAD] = fields[FILE_PARENT] != NULL ? fields[FILE_PARENT] : fields[FILE_ID];
+    }
+}
+
+static int split_sender(struct row_reader *reader, struct values *values, struct ear_error *err)
+{
+    const char *name = NULL;
+    const char *address = NULL;
+
+    free(reader->mail_from);
+    reader->mail_from = NULL;
+    if (values->fields[FILE_AUTHOR] == NULL) {
+        return 0;
+    }
+    reader->mail_from = strdup(values->fields[FILE_AUTHOR]);
+    if (reader->mail_from == NULL) {
+        return ear_fail_memory(err, "a message");
+    }
+    mail_split_address(reader->mail_from, &name, &address);
+    values->fields[FILE_AUTHOR] = or_null(address);
+    if (values->fields[FILE_AUTHOR_NAME] == NULL) {
+        values->fields[FILE_AUTHOR_NAME] = name;
+    }
+    return 0;
+}
+
+/* A subject beside a text in HTML is HTML too. */
+static int escape_title(struct row_reader *reader, struct values *values, struct ear_error *err)
+{
+    const char *title = values->fields[FILE_TITLE];
+    size_t length = 0;
+    FILE *out = NULL;
+
+    free(reader->mail_title);
+    reader->mail_title = NULL;
+    if (!values->html || title == NULL) {
+        return 0;
+    }
+    out = open_memstream(&reader->mail_title, &length);
+    for (; out != NULL && *title != '\0'; title++) {
+        if (*title == '&' || *title == '<') {
+            fputs(*title == '&' ? "&amp;" : "&lt;", out);
+        } else {
+            fputc(*title, out);
+        }
+    }
+    if (out == NULL || fclose(out) != 0) {
+        return ear_fail_memory(err, "a message");
+    }
+    values->fields[FILE_TITLE] = reader->mail_title;
+    return 0;
+}
+
+/* The headers that the fields are; ids without brackets, a date without its comment. */
+static void read_headers(struct row_reader *reader, struct values *values)
+{
+    const struct file_map *map = reader->map;
+
+    for (int i = 0; i < FILE_FIELDS; i++) {
+        const char *name = map->fields[i] != NULL ? map->fields[i] : headers[i];
+        char *value = name != NULL ? mail_header(reader->mail, name) : NULL;
+
+        if (i == FILE_ID || i == FILE_THREAD || i == FILE_PARENT) {
+            value = first_id(value);
+        } else if (i == FILE_CREATED && value != NULL) {
+            value[strcspn(value, "(")] = '\0'; /* "+0100 (CET)" */
+        }
+        values->fields[i] = or_null(value);
+    }
+    for (size_t i = 0; i < map->extra_count; i++) {
+        json_member_string(reader->writer, map->extra_names[i],
+                           mail_header(reader->mail, map->extras[i]));
+    }
+}
+
+static int read_mail(struct row_reader *reader, const struct file_row *row, struct values *values,
+                     struct ear_error *err)
+{
+    if (reader->mail == NULL && (reader->mail = mail_new()) == NULL) {
+        return ear_fail_memory(err, "a message");
+    }
+    if (mail_read(reader->mail, row->text, row->length, err) != 0) {
+        return -1;
+    }
+    read_headers(reader, values);
+    if (reader->map->fields[FILE_TEXT] == NULL) {
+        values->fields[FILE_TEXT] =
+            or_null(mail_text(reader->mail, &values->text_length, &values->html));
+    }
+    if (values->fields[FILE_ID] == NULL) {
+        name_by_hash(reader, hash_line(row));
+        values->fields[FILE_ID] = reader->id;
+    }
+    name_thread(values->fields);
+    return split_sender(reader, values, err) != 0 || escape_title(reader, values, err) != 0 ? -1
+                                                                                            : 0;
+}
+
+void row_clear(struct row_reader *reader)
+{
+    mail_free(reader->mail);
+    free(reader->mail_from);
+    free(reader->mail_title);
+    reader->mail = NULL;
+    reader->mail_from = reader->mail_title = NULL;
+}
+
 /* --- what it means --- */
 
 static int64_t instant_of(const struct row_reader *reader, const char *text)
@@ -330,7 +463,7 @@ static int fill_record(struct row_reader *reader, const struct values *values,
         .title = fields[FILE_TITLE],
         .text = fields[FILE_TEXT],
         .text_length = fields[FILE_TEXT] != NULL ? strlen(fields[FILE_TEXT]) : 0,
-        .format = SOURCE_PLAIN,
+        .format = values->html ? SOURCE_HTML : SOURCE_PLAIN,
         .author_id = fields[FILE_AUTHOR] != NULL ? fields[FILE_AUTHOR] : fields[FILE_AUTHOR_NAME],
         .author_name =
             fields[FILE_AUTHOR_NAME] != NULL ? fields[FILE_AUTHOR_NAME] : fields[FILE_AUTHOR],
@@ -410,6 +543,11 @@ int row_read(struct row_reader *reader, struct file_open *open, const struct fil
     }
     reader->id[0] = '\0';
     json_writer_reset(reader->writer);
+    if (open_format(open) == FILE_MBOX) {
+        return read_mail(reader, row, &values, err) != 0
+                   ? -1
+                   : finish(reader, &values, mail_mended(reader->mail), record, err);
+    }
     if (read_cells(reader, open, &values, err) != 0) {
         return -1;
     }

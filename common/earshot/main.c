@@ -77,7 +77,7 @@ const struct command earshot_commands[] = {
      .run = command_run},
     {.name = "import",
      .arguments = "FILE|-",
-     .help = "surveys, reviews, notes, tickets from CSV or NDJSON",
+     .help = "surveys, reviews, notes, tickets from CSV, NDJSON, mbox",
      .example = "earshot import answers.csv --channel survey --map text=Comment",
      .needs = COMMAND_NEEDS_SETTINGS,
      .options = import_options,

@@ -101,7 +101,7 @@ static void append(const char *path, const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const formats[] = {"auto", "csv", "ndjson", "tsv"};
+    static const char *const formats[] = {"auto", "csv", "ndjson", "mbox"};
     struct polled polled = {0};
     char path[64];
     struct file_config config = {.path = path, .delimiter = "auto", .scale = 10};

@@ -57,8 +57,9 @@ static int close_world(void **state)
     struct world *world = *state;
 
     drop_source(world);
-    for (const char *const *name = (const char *const[]){"a.csv", "b.csv", "a.tsv", "a.ndjson",
-                                                         "a.txt", "c.csv", "[a].csv", NULL};
+    for (const char *const *name =
+             (const char *const[]){"a.csv", "b.csv", "a.tsv", "a.ndjson", "a.txt", "c.csv",
+                                   "[a].csv", "a.mbox", NULL};
          *name != NULL; name++) {
         char path[160];
 
@@ -680,9 +681,153 @@ static void a_cursor_that_is_not_understood_stops_the_source(void **state)
     }
 }
 
+/* --- mbox --- */
+
+static const char two_mails[] =
+    "From kim@x.example Fri Nov 20 08:00:00 2026\n"
+    "Message-ID: <one@x.example>\n"
+    "From: =?utf-8?Q?Kim_M=C3=BCller?= <kim@x.example>\n"
+    "Date: Fri, 20 Nov 2026 09:00:00 +0100 (CET)\n"
+    "Subject: =?UTF-8?B?w4RyZ2Vy?=\n"
+    " =?iso-8859-1?q?_&_Lob?=\n"
+    "Content-Type: multipart/mixed; boundary=\"b1\"\n"
+    "\n"
+    "not for eyes\n"
+    "--b1\n"
+    "Content-Type: multipart/alternative; boundary=b2\n"
+    "\n"
+    "--b2\n"
+    "Content-Type: text/html\n\n<p>as HTML</p>\n"
+    "--b2\n"
+    "Content-Type: text/plain; charset=iso-8859-1\n"
+    "Content-Transfer-Encoding: quoted-printable\n"
+    "\n"
+    "Caf=E9 is =\ngreat\n"
+    "On Thu, we wrote:\n"
+    "> what do you think?\n"
+    "\n"
+    ">From my side: yes\n"
+    "-- \n"
+    "Kim, +49 30\n"
+    "--b2--\n"
+    "--b1\n"
+    "Content-Type: text/plain\nContent-Disposition: attachment; filename=a.txt\n\nattached\n"
+    "--b1--\n"
+    "\n"
+    "From lee@y.example Fri Nov 20 10:00:00 2026\r\n"
+    "message-id: <two@y.example>\r\n"
+    "from: lee@y.example\r\n"
+    "in-reply-to: <one@x.example>\r\n"
+    "references: <zero@x.example> <one@x.example>\r\n"
+    "subject: a <b> & c\r\n"
+    "content-type: text/html; charset=utf-8\r\n"
+    "content-transfer-encoding: base64\r\n"
+    "\r\n"
+    "PHA+Tm8gPGI+YmF0dGVy\r\neTwvYj48L3A+\r\n";
+
+static void messages_of_an_mbox_are_posts(void **state)
+{
+    struct world *world = *state;
+
+    set_source(world, "{path: a.mbox, map: {x_to: To, x_date: Date}}");
+    write_file(world, "a.mbox", two_mails);
+    poll_well(world);
+    assert_int_equal(world->poll.posts, 2);
+    assert_said(world, "post one@x.example|-|\xC3\x84rger & Lob|Caf\xC3\xA9 is great~~From my "
+                       "side: yes|Kim M\xC3\xBCller|2026-11-20T08:00:00Z|-|-|-");
+    assert_said(world, "more one@x.example|-1.000|\"x_date\":\"Fri, 20 Nov 2026 09:00:00 +0100 "
+                       "(CET)\"");
+    assert_said(world,
+                "post two@y.example|-|a <b> & c|No battery|lee@y.example|-|-|one@x.example|-");
+    poll_well(world);
+    assert_int_equal(world->poll.posts, 0);
+}
+
+static void an_mbox_that_grows_is_read_on_and_half_a_message_waits(void **state)
+{
+    struct world *world = *state;
+    size_t half = 500; /* inside the first */
+    char part[sizeof two_mails];
+
+    set_source(world, "{path: a.mbox}");
+    snprintf(part, sizeof part, "%.*s", (int)half, two_mails);
+    write_file(world, "a.mbox", part);
+    world->poll.now_us = (int64_t)time(NULL) * 1000000; /* it was written just now */
+    poll_well(world);
+    assert_int_equal(world->poll.posts, 0);
+    append(world, "a.mbox", two_mails + half);
+    poll_well(world);
+    assert_int_equal(world->poll.posts, 1);
+    world->poll.now_us += hour_us;
+    poll_well(world);
+    assert_int_equal(world->poll.posts, 1);
+    append(world, "a.mbox",
+           "\nFrom x Fri Nov 20 10:00:00 2026\nSubject: three\n\nFrom here\n"
+           "text goes on\n");
+    world->poll.now_us += hour_us;
+    poll_well(world);
+    assert_int_equal(world->poll.posts, 2); /* the last one is told again, as it was */
+    assert_int_equal(world->poll.rejects, 0);
+    poll_well(world);
+    assert_int_equal(world->poll.posts, 0);
+}
+
+static void a_message_with_a_large_attachment_is_read(void **state)
+{
+    struct world *world = *state;
+    static char line[] =
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n";
+    size_t size = 5 * 1024 * 1024;
+    char *attachment = malloc(size + sizeof line);
+
+    assert_non_null(attachment);
+    for (size_t i = 0; i < size; i += sizeof line - 1) {
+        memcpy(attachment + i, line, sizeof line);
+    }
+    set_source(world, "{path: a.mbox}");
+    write_file(world, "a.mbox",
+               "From x Fri Nov 20 10:00:00 2026\nMessage-ID: <big@x>\n"
+               "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nlook at this\n--b\n"
+               "Content-Type: image/png\nContent-Transfer-Encoding: base64\n\n");
+    append(world, "a.mbox", attachment);
+    append(world, "a.mbox",
+           "--b--\n\nFrom y Fri Nov 20 10:00:00 2026\nMessage-ID: <small@x>\n\n"
+           "and this\n");
+    free(attachment);
+    poll_well(world);
+    assert_said(world, "post big@x|-|-|look at this|-|-|-|-|-");
+    assert_said(world, "post small@x|-|-|and this|-|-|-|-|-");
+    assert_int_equal(world->poll.posts, 2);
+    assert_int_equal(world->poll.rejects, 0);
+}
+
+static void what_is_no_mbox_is_rejected_and_what_follows_read(void **state)
+{
+    struct world *world = *state;
+
+    set_source(world, "{path: a.mbox}");
+    write_file(
+        world, "a.mbox",
+        "junk\nmore junk\n\nFrom y Fri Nov 20 10:00:00 2026\n\n"
+        "a message without any header\n\nFrom z Fri Nov 20 10:00:00 2026\nSubject: =?x?Q?=4\n"
+        "Content-Type: multipart/mixed; boundary=b\n\n--b\nno end");
+    poll_well(world);
+    assert_int_equal(world->poll.rejects, 1);
+    assert_int_equal(world->poll.posts, 2);
+    assert_non_null(strstr(world->poll.log, "reject a.mbox:1|bad_mbox|"));
+    assert_non_null(strstr(world->poll.log, "|a message without any header|"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(messages_of_an_mbox_are_posts, open_world, close_world),
+        cmocka_unit_test_setup_teardown(an_mbox_that_grows_is_read_on_and_half_a_message_waits,
+                                        open_world, close_world),
+        cmocka_unit_test_setup_teardown(a_message_with_a_large_attachment_is_read, open_world,
+                                        close_world),
+        cmocka_unit_test_setup_teardown(what_is_no_mbox_is_rejected_and_what_follows_read,
+                                        open_world, close_world),
         cmocka_unit_test_setup_teardown(cells_come_in_every_dress, open_world, close_world),
         cmocka_unit_test_setup_teardown(lines_of_json_are_posts, open_world, close_world),
         cmocka_unit_test_setup_teardown(broken_rows_are_rejected_by_line_and_the_rest_is_read,
