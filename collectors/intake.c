@@ -413,6 +413,17 @@ static int publish_post(struct intake *intake, const struct post *post,
     return 0;
 }
 
+/* One that is unchanged: it is remembered for as long as it comes. */
+static int pass_over(struct intake *intake, const struct post *post,
+                     const struct ledger_entry *before, struct ear_error *err)
+{
+    intake->counts.unchanged++;
+    return intake->now_us - before->at_us < LEDGER_REFRESH_US
+               ? 0
+               : ledger_put(intake->ledger, intake->outgoing, post->origin->source->name,
+                            post->native, before, intake->now_us, err);
+}
+
 /* One record, from what it is to what becomes of it. EAR_REJECT: the rules refuse it. */
 static int take(struct intake *intake, struct post *post, const struct source_record *record,
                 struct ear_error *err)
@@ -428,15 +439,13 @@ static int take(struct intake *intake, struct post *post, const struct source_re
     }
     same = before.known && !before.deleted && !record->deleted;
     if (same && memcmp(&before.raw, &post->raw, sizeof(post->raw)) == 0) {
-        intake->counts.unchanged++;
-        return 0;
+        return pass_over(intake, post, &before, err);
     }
     if (!record->deleted && post_clean(post, err) != 0) {
         return -1;
     }
     if (same && memcmp(&before.hash, &post->hash, sizeof(post->hash)) == 0) {
-        intake->counts.unchanged++;
-        return 0;
+        return pass_over(intake, post, &before, err);
     }
     forgotten = is_forgotten(intake, post, err);
     if (forgotten != 0) {

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "collectors/outgoing.h"
+#include "common/clock.h"
 #include "common/instant.h"
 #include "common/json/json.h"
 #include "common/stream/stream.h"
@@ -231,6 +232,9 @@ static int read_entry(struct ledger *ledger, struct ledger_entry *entry, const c
         return ear_fail(err, EAR_REJECT, "a message of topic 'seen' is not understood");
     }
     (void)read_hash(&entry->raw, json_string(json_get(root, "raw"), NULL));
+    if (json_integer(json_get(root, "at"), &entry->at_us)) {
+        entry->at_us *= CLOCK_SECOND_US;
+    }
     entry->first_us = INT64_MIN;
     if (first != NULL) {
         (void)instant_parse_rfc3339(&entry->first_us, first, first_length);
@@ -267,7 +271,7 @@ int ledger_find(struct ledger *ledger, const char *source, struct hash128 native
 }
 
 static const char *write_entry(struct ledger *ledger, const struct ledger_entry *entry,
-                               size_t *length, struct ear_error *err)
+                               int64_t now_us, size_t *length, struct ear_error *err)
 {
     struct json_writer *writer = ledger->writer;
     char text[HASH128_TEXT_SIZE];
@@ -278,6 +282,7 @@ static const char *write_entry(struct ledger *ledger, const struct ledger_entry 
     json_member_string(writer, "hash",
                        entry->deleted ? "deleted" : hash128_format(text, entry->hash));
     json_member_integer(writer, "version", entry->version);
+    json_member_integer(writer, "at", now_us / CLOCK_SECOND_US);
     if (!entry->deleted) {
         json_member_string(writer, "raw", hash128_format(text, entry->raw));
     }
@@ -296,7 +301,7 @@ int ledger_put(struct ledger *ledger, struct outgoing *outgoing, const char *sou
     char key[KEY_MAX];
     const size_t key_length = write_key(key, source, native);
     size_t length = 0;
-    const char *value = write_entry(ledger, entry, &length, err);
+    const char *value = write_entry(ledger, entry, now_us, &length, err);
     struct slot *slot = NULL;
 
     if (value == NULL ||
@@ -315,5 +320,6 @@ int ledger_put(struct ledger *ledger, struct outgoing *outgoing, const char *sou
     slot->item = item;
     slot->entry = *entry;
     slot->entry.known = true;
+    slot->entry.at_us = now_us;
     return 0;
 }

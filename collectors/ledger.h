@@ -14,6 +14,15 @@
 #include "common/error.h"
 #include "common/hash.h"
 
+/*
+ * An entry of something that is still shown is written anew once it is so old: `seen` forgets what
+ * it has kept for its retention (at least twice as long), and what a source goes on showing must
+ * not come again as new. What comes only now and then, such as the past that a backfill walks
+ * through, is forgotten after that time; it then comes again with a new version, and the store
+ * holds it once.
+ */
+#define LEDGER_REFRESH_US (30 * INT64_C(86400000000))
+
 struct ledger;
 struct outgoing;
 struct stream;
@@ -25,6 +34,7 @@ struct ledger_entry {
     struct hash128 hash, raw;
     int64_t version;
     int64_t first_us; /* when it was first seen */
+    int64_t at_us;    /* when the entry was written; 0: before that was kept */
 };
 
 EAR_MUST_CHECK

@@ -26,7 +26,7 @@ struct root_keys {
             int64_t partitions, replication;
             struct {
                 int64_t retention;
-            } posts, insights, rejects, audit;
+            } posts, insights, rejects, audit, seen;
         } topics;
     } stream;
     struct {

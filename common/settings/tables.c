@@ -89,6 +89,14 @@ static const struct ear_option retention[] = {
             "what the topic " #topic " keeps", retention                                           \
     }
 
+/* Twice as long as an entry of something still shown may get before it is written anew
+ * (collectors/ledger.h). */
+static const struct ear_option seen_retention[] = {
+    {"retention", EAR_DURATION, 0, " [60d..36500d]",
+     "how long a source is remembered to have shown something since it last did (90d)", NULL},
+    END,
+};
+
 static const struct ear_option topics[] = {
     {"partitions", EAR_INTEGER, WITHIN(root_keys, stream.topics, partitions), "4 [1..64]",
      "how many partitions a topic is made with; never changed afterwards", NULL},
@@ -98,6 +106,8 @@ static const struct ear_option topics[] = {
     TOPIC(insights),
     TOPIC(rejects),
     TOPIC(audit),
+    {"seen", EAR_SECTION, WITHIN(root_keys, stream.topics, seen), NULL,
+     "what the topic seen keeps: what sources were seen to hold", seen_retention},
     END,
 };
 

@@ -10,10 +10,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/hash.h"
 
-enum { FIRST_CAPACITY = 64, SMALL_VALUE = 64 };
+enum { FIRST_CAPACITY = 64, SMALL_VALUE = 64, LOOKS_A_PUT = 4 };
 
 static uint32_t hash_of(const char *key, size_t key_length)
 {
@@ -120,6 +121,42 @@ static struct kafka_entry *entry_of(const struct kafka_entries *entries,
     return entry;
 }
 
+/* The hand goes round the slots; where it took one out another may have moved up. */
+static void let_go(struct kafka_entries *entries)
+{
+    const int64_t oldest_us = entries->newest_us - entries->retention_us;
+
+    for (int i = 0; i < LOOKS_A_PUT && entries->count > 0; i++) {
+        const size_t slot = entries->hand & (entries->capacity - 1);
+
+        if (entries->slots[slot] != NULL && entries->slots[slot]->at_us < oldest_us) {
+            take_out(entries, slot);
+        } else {
+            entries->hand = slot + 1;
+        }
+    }
+}
+
+/* A writer whose clock is ahead makes nobody else's entries old. */
+static int64_t not_ahead(int64_t at_us)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return at_us < now.tv_sec * INT64_C(1000000) ? at_us : now.tv_sec * INT64_C(1000000);
+}
+
+static void note_age(struct kafka_entries *entries, int64_t at_us)
+{
+    if (entries->retention_us > 0 && at_us > entries->newest_us) {
+        at_us = not_ahead(at_us);
+        entries->newest_us = at_us > entries->newest_us ? at_us : entries->newest_us;
+    }
+    if (entries->retention_us > 0 && entries->capacity > 0) {
+        let_go(entries);
+    }
+}
+
 int kafka_entries_put(struct kafka_entries *entries, const struct stream_message *message)
 {
     const uint32_t hash = hash_of(message->key, message->key_length);
@@ -132,6 +169,7 @@ int kafka_entries_put(struct kafka_entries *entries, const struct stream_message
     if (grow(entries) != 0) {
         return -1;
     }
+    note_age(entries, message->at_us);
     slot = slot_of(entries, message->key, message->key_length, hash);
     if (entries->slots[slot] != NULL && entries->slots[slot]->offset > message->offset) {
         return 0;
@@ -168,10 +206,11 @@ const struct kafka_entry *kafka_entries_find(const struct kafka_entries *entries
 void kafka_entries_clear(struct kafka_entries *entries)
 {
     const size_t budget = entries->budget;
+    const int64_t retention_us = entries->retention_us;
 
     for (size_t i = 0; i < entries->capacity; i++) {
         free(entries->slots[i]);
     }
     free(entries->slots);
-    *entries = (struct kafka_entries){.budget = budget};
+    *entries = (struct kafka_entries){.budget = budget, .retention_us = retention_us};
 }

@@ -5,8 +5,9 @@
 /*
  * The keys of one partition of a compacted topic, in memory: a hash map of key to latest message,
  * one allocation a key. How many keys there are is for the data to say; what their values weigh is
- * bounded: beyond a budget an entry keeps only the place of its message in the log. Knows nothing
- * of Kafka. Threads: its owner's lock.
+ * bounded: beyond a budget an entry keeps only the place of its message in the log. What is older
+ * than its topic keeps messages goes a little with each put, so that a table that lives for months
+ * holds no more than the log does. Knows nothing of Kafka. Threads: its owner's lock.
  */
 
 #include "common/stream/stream.h"
@@ -25,8 +26,11 @@ struct kafka_entries {
     struct kafka_entry **slots; /* [capacity], NULL: free; linear probing */
     size_t capacity;            /* a power of two, or 0 */
     size_t count;
-    size_t bytes;  /* all that is allocated */
-    size_t budget; /* beyond it values stay in the log; SIZE_MAX: never */
+    size_t bytes;         /* all that is allocated */
+    size_t budget;        /* beyond it values stay in the log; SIZE_MAX: never */
+    int64_t retention_us; /* entries this much older than the newest go; 0: never */
+    int64_t newest_us;    /* the youngest message met; 0: none */
+    size_t hand;          /* the slot that is looked at next for its age */
 };
 
 /* Takes a message over: the latest of its key from here on, or with no value the end of its key.
@@ -43,7 +47,7 @@ static inline const char *kafka_entry_value(const struct kafka_entry *entry)
     return entry->bytes + entry->key_length + 1;
 }
 
-/* Forgets all keys and gives the memory back; the budget stays. */
+/* Forgets all keys and gives the memory back; budget and retention stay. */
 void kafka_entries_clear(struct kafka_entries *entries);
 
 #endif

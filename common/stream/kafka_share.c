@@ -276,6 +276,7 @@ int kafka_share_open(struct stream_share **out, struct stream *stream, const cha
     for (int p = 0; p < share->partitions; p++) {
         for (size_t i = 0; i < table_count; i++) {
             share->parts[p].lanes[i].entries.budget = SIZE_MAX;
+            share->parts[p].lanes[i].entries.retention_us = share->tables[i]->retention_us;
         }
     }
     if (make_member(share, err) != 0) {

@@ -595,6 +595,45 @@ static void a_walk_brings_nothing_back_that_was_forgotten(void **state)
     assert_int_equal(times[77], 0);
 }
 
+/* How many entries of `seen` were last written at that instant or in the second after it. */
+static size_t written_at(struct bench *bench, int64_t at_us)
+{
+    struct ear_error err = {0};
+    struct stream_reader *reader = NULL;
+    struct stream_batch batch = {0};
+    size_t count = 0;
+
+    check(stream_follow(&reader, bench->stream, "seen", INT64_MIN, &err), &err);
+    do {
+        check(stream_read(reader, &batch, 1000, 1 << 20, 0, &err), &err);
+        for (size_t i = 0; i < batch.count; i++) {
+            const int64_t at_s = number_after(batch.messages[i].value, "\"at\":");
+
+            count += at_s == at_us / CLOCK_SECOND_US || at_s == at_us / CLOCK_SECOND_US + 1 ? 1 : 0;
+        }
+    } while (batch.count > 0);
+    stream_batch_clear(&batch);
+    stream_reader_close(reader);
+    return count;
+}
+
+/* What a source goes on showing is remembered for as long: written anew once a month, told once. */
+static void what_is_shown_for_long_is_not_told_again(void **state)
+{
+    struct bench *bench = *state;
+    int times[EACH_MAX];
+
+    poll_once(bench, "2026-11-22T08:00:00Z");
+    assert_int_equal(written_at(bench, NOW), PAGE_POSTS);
+    poll_once(bench, "2026-12-15T08:00:00Z");
+    assert_int_equal(written_at(bench, NOW + 23 * CLOCK_DAY_US), 0);
+    poll_once(bench, "2026-12-25T08:00:00Z");
+    assert_int_equal(written_at(bench, NOW + 33 * CLOCK_DAY_US), PAGE_POSTS);
+    poll_once(bench, "2026-12-26T08:00:00Z");
+    assert_int_equal(written_at(bench, NOW + 34 * CLOCK_DAY_US), 0);
+    assert_int_equal(posts_of(bench, times), 0); /* gone by age, and none came anew */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -611,6 +650,7 @@ int main(void)
         BOOK(a_walk_can_be_stopped_and_another_asked_for),
         BOOK(a_walk_waits_for_the_first_sight),
         BOOK(a_walk_brings_nothing_back_that_was_forgotten),
+        BOOK(what_is_shown_for_long_is_not_told_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
