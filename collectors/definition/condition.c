@@ -167,8 +167,8 @@ bool conditions_any(const struct conditions *conditions, const struct environmen
 bool conditions_all(const struct conditions *conditions, const struct environment *environment)
 {
     for (size_t i = 0; i < conditions->count; i++) {
-        if (!conditions->items[i].changed &&
-            !condition_holds(&conditions->items[i], environment, NULL)) {
+        /* `changed` is as if seen for the first time; who remembers judges that part */
+        if (!condition_holds(&conditions->items[i], environment, NULL)) {
             return false;
         }
     }

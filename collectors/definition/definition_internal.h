@@ -491,8 +491,8 @@ bool cursor_value(const struct cursor *cursor, const struct json_node *record, i
  * seen, which counts as changed). */
 bool condition_holds(const struct condition *condition, const struct environment *environment,
                      const char *before);
-/* Any of them; all of them (`when`), those with `changed` left out: the caller's, one by one. None
- * given: any is false, all is true. */
+/* Any of them; all of them (`when`). `changed` counts as true, as of what was never seen: who
+ * remembers judges it by itself. None given: any is false, all is true. */
 bool conditions_any(const struct conditions *conditions, const struct environment *environment);
 bool conditions_all(const struct conditions *conditions, const struct environment *environment);
 /* What `changed` remembers: the value's text, or a hash of it where that is long; "" for none. */

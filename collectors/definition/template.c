@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "collectors/definition/definition_internal.h"
+#include "common/clock.h"
 #include "common/config/config.h"
 #include "common/instant.h"
 
@@ -373,7 +374,7 @@ static void fill(struct filling *filling, const struct piece *piece,
 
 static void write_instant(struct filling *filling, enum filter filter)
 {
-    const int64_t at_us = filling->at_us;
+    int64_t at_us = filling->at_us;
     char text[DAY_SIZE > INSTANT_SIZE ? DAY_SIZE : INSTANT_SIZE];
 
     if (filter == FILTER_UNIX || filter == FILTER_UNIX_MS) {
@@ -382,6 +383,8 @@ static void write_instant(struct filling *filling, enum filter filter)
 
         (void)snprintf(filling->written, sizeof(filling->written), "%lld", (long long)whole);
     } else {
+        /* Whole seconds, the earlier ones: what every server reads (GitHub and X refuse fractions). */
+        at_us -= ((at_us % CLOCK_SECOND_US) + CLOCK_SECOND_US) % CLOCK_SECOND_US;
         (void)snprintf(filling->written, sizeof(filling->written), "%s",
                        filter == FILTER_DATE ? day_format(text, zone_day(NULL, at_us))
                                              : instant_format(text, at_us));

@@ -304,6 +304,7 @@ static void a_template_is_encoded_for_its_use(void **state)
         {TEMPLATE_PLAIN, "{/upper|lower}", "abc"},
         {TEMPLATE_PLAIN, "{/when|unix}", "1795348800"},
         {TEMPLATE_PLAIN, "{/when|unix_ms}", "1795348800500"},
+        {TEMPLATE_PLAIN, "{/when|rfc3339}", "2026-11-22T12:00:00Z"},
         {TEMPLATE_PLAIN, "{/when|date}", "2026-11-22"},
         {TEMPLATE_PLAIN, "{/uri|unix}", NULL},
         {TEMPLATE_PLAIN, "{since}", "2026-11-22T12:00:00Z"},

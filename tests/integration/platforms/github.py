@@ -29,7 +29,7 @@ class GitHub(world.Platform):
 
     def throttle(self, server):
         server.next(1, 403, {"x-ratelimit-limit": "5000", "x-ratelimit-remaining": "0", "x-ratelimit-used": "5000",
-                             "x-ratelimit-reset": str(self.world.now + 5)}, {"message": "API rate limit exceeded for user ID 1."}, after=1)
+                             "x-ratelimit-reset": str(self.world.now + 5)}, {"message": "API rate limit exceeded for user ID 1."})
 
     # --- its words ---
 
@@ -173,7 +173,7 @@ class GitHubDiscussions(GitHub):
         return []
 
     def throttle(self, server):
-        server.next(1, 403, {"Retry-After": "2"}, {"message": "You have exceeded a secondary rate limit."}, after=2)
+        server.next(1, 403, {"Retry-After": "2"}, {"message": "You have exceeded a secondary rate limit."})
 
     # --- its words ---
 

@@ -27,6 +27,9 @@ class HackerNews(world.Platform):
     def configuration(self, base):
         return [{"name": "acme-hn", "use": "hackernews", "query": "note", "algolia": base, "firebase": base}]
 
+    def throttle(self, server):
+        server.next(1, 429, {"Retry-After": "1"}, {"message": "Too many requests", "status": 429}, only="/api/")
+
     # --- its words ---
 
     def number(self, post):
@@ -70,6 +73,8 @@ class HackerNews(world.Platform):
             return 200, {}, {"items": recent[-100:], "profiles": ["kim_berg"]}
         found = re.fullmatch(r"/v0/item/(\d+)\.json", request.path)
         if found:
+            if int(found.group(1)) <= FIRST:  # long before
+                return 200, {}, {"by": "pg", "id": int(found.group(1)), "time": 1160418111, "type": "story", "title": "Y Combinator", "score": 57}
             post = self.world.get(int(found.group(1)) - FIRST)
             return 200, {}, self.item(post) if post and self.is_ready(post) else b"null"
         return 404, {}, {"status": 404, "error": "Not Found"}

@@ -418,6 +418,7 @@ def _honest(platform, touched, wanted, polls):
     expect(cells["edits"] != "tested" or any(edited), "edits are called tested, but none was expected")
     expect(cells["deletions"] != "tested" or not all(deleted), "deletions are called tested, but none was expected")
     expect(cells["late replies"] != "tested" or all(late), "late replies are called tested, but none was expected")
+    expect(cells["budget"] != "tested" or (polls[0]["faults"] and polls[1]["faults"]), "budget is called tested, but nothing was refused")
     expect(cells["paging"] != "tested" or polls[0]["requests"] - polls[0]["faults"] > len(platform.configuration("")),
            "paging is called tested, but the first poll was one page")
 
@@ -432,7 +433,9 @@ def run(platform_class, seed=5, **world):
         def poll(step, **more):
             least = platform.least(since[0])
             since[0] = platform.world.now
-            polls.append({**reading.poll(**more), "least": least})
+            seen = len(server.log)
+            polls.append({**reading.poll(**more), "least": least, "log": server.log[seen:]})
+            server.faults.clear()
             expect(polls[-1]["rejected"] == 0, f"step {step} rejected {polls[-1]['rejected']}\n{reading.tail()}")
             return reading.compare(step)
 
@@ -441,14 +444,13 @@ def run(platform_class, seed=5, **world):
         platform.world.pass_time(platform.pause)
         platform.world.advance("new")
         platform.expire()
+        server.next(1, 0)
         server.next(1, 503, after=1)
-        server.next(1, 0, after=1)
         poll(2)
         platform.world.pass_time(platform.pause)
         touched = platform.world.advance("edit", "delete", "late")
         platform.throttle(server)
         wanted = poll(3)
-        server.faults.clear()
         platform.world.pass_time(platform.pause)
         platform.world.advance()
         poll(4)
@@ -457,7 +459,7 @@ def run(platform_class, seed=5, **world):
 
 
 def main(platform_class):
-    """The foot of a platform's module: runs it alone, says what it spent."""
+    """The foot of a platform's module: runs it alone, says what it spent; with -v also each request."""
     try:
         polls = run(platform_class)
     except Failure as fault:
@@ -465,6 +467,8 @@ def main(platform_class):
         return 1
     for number, poll in enumerate(polls, 1):
         least = "" if poll["least"] is None else f" (least {poll['least']})"
+        if "-v" in sys.argv:
+            print("\n".join(poll["log"]))
         print(f"{platform_class.name} poll {number}: {poll['requests']} requests{least}, {poll['faults']} of them faults, {poll['runs']} runs, "
               f"{poll['seconds']} s")
     print(f"ok {platform_class.name}")
