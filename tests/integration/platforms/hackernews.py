@@ -133,8 +133,9 @@ class HackerNewsItems(HackerNews):
         told = super().expected()
         for post in self.world.alive():
             fields = told[f"hackernews:news.ycombinator.com:{self.number(post)}"]
-            if not post.is_root:  # an item names its parent alone
-                fields.update(title="", thread=None)
+            fields["thread"] = None  # an item names its parent alone
+            if not post.is_root:
+                fields["title"] = ""
         return told
 
 
