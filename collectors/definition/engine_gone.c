@@ -129,6 +129,22 @@ static void note_there(struct engine *engine)
     }
 }
 
+/* The poll ends here, and goes on with this post; but not for ever. */
+static int give_up(struct engine *engine, const struct source_output *output, struct ear_error *err)
+{
+    struct kept_list *at = engine->at;
+    struct ear_error saving = {EAR_NONE, ""};
+
+    if (++at->posts[engine->gone_at].asked >= ASKED_MAX * 2) {
+        kept_drop_post(at, engine->gone_at);
+    }
+    if (engine_save(engine, output, &saving) != 0) {
+        *err = saving;
+        return -1;
+    }
+    return 0;
+}
+
 int gone_answer(struct engine *engine, const struct fetch_answer *answer,
                 const struct source_output *output, struct source_turn *turn, struct ear_error *err)
 {
@@ -170,9 +186,12 @@ int gone_answer(struct engine *engine, const struct fetch_answer *answer,
     if (err->kind == EAR_FATAL) {
         return -1;
     }
-    ear_error_clear(err); /* at the next poll: what was found so far counts all the same */
-    *turn = (struct source_turn){0};
-    engine->decided = false;
-    engine->stage = STAGE_END;
-    return 0;
+    if (err->kind == EAR_CONFIG) { /* a rule for the lists, not for one post */
+        ear_error_clear(err);
+        *turn = (struct source_turn){0};
+        note_there(engine);
+        return 0;
+    }
+    engine->decided = true;
+    return give_up(engine, output, err) != 0 || verdict == VERDICT_FAILED ? -1 : 0;
 }

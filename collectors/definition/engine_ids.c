@@ -70,8 +70,9 @@ static void begin_down(struct engine *engine, struct walk *walk, enum walk_kind 
         walk->since_us = engine->poll->backfill_since_us;
         at->history_us = walk->since_us < at->history_us ? walk->since_us : at->history_us;
     } else {
-        at->history_us =
-            engine->poll->probe || history_us == INT64_MAX ? INT64_MIN : now_us - history_us;
+        at->history_us = engine->poll->probe || history_us == INT64_MAX
+                             ? INT64_MIN
+                             : now_us - now_us % CLOCK_SECOND_US - history_us;
         walk->since_us = at->history_us;
     }
 }

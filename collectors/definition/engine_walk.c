@@ -49,6 +49,14 @@ static int64_t less(int64_t value, int64_t by)
     return value < INT64_MIN + by ? INT64_MIN : value - by;
 }
 
+/* So long ago, in whole seconds: some servers take no others. */
+static int64_t ago(const struct engine *engine, int64_t span_us)
+{
+    const int64_t at_us = less(engine->poll->now_us, span_us);
+
+    return at_us == INT64_MIN ? at_us : at_us - at_us % CLOCK_SECOND_US;
+}
+
 static int64_t lower(int64_t one, int64_t other)
 {
     return one < other ? one : other;
@@ -79,8 +87,7 @@ static int64_t history_floor(const struct engine *engine)
 {
     const int64_t history_us = engine->poll->source->history_us;
 
-    return engine->poll->probe || history_us == INT64_MAX ? INT64_MIN
-                                                          : less(engine->poll->now_us, history_us);
+    return engine->poll->probe || history_us == INT64_MAX ? INT64_MIN : ago(engine, history_us);
 }
 
 static void begin_first(struct engine *engine, struct walk *walk)
@@ -93,7 +100,7 @@ static void begin_first(struct engine *engine, struct walk *walk)
     walk->first = true;
     walk->since_us = at->history_us;
     if (engine->poll->probe && !walk->down) {
-        walk->since_us = less(engine->poll->now_us, PROBE_DAYS * CLOCK_DAY_US);
+        walk->since_us = ago(engine, PROBE_DAYS * CLOCK_DAY_US);
     }
     if (walk->down && at->history_us != INT64_MIN) {
         walk->has_floor_us = true;
@@ -118,7 +125,7 @@ static void begin_down(struct engine *engine, struct walk *walk, int64_t window_
         walk->floor_us = walk->since_us = less(at->at_us, cursor->overlap_us);
     }
     if (window_us > 0) {
-        const int64_t from_us = less(engine->poll->now_us, window_us);
+        const int64_t from_us = ago(engine, window_us);
 
         walk->floor_us = walk->has_floor_us ? lower(walk->floor_us, from_us) : from_us;
         walk->has_floor_us = true;
@@ -136,7 +143,7 @@ static int begin_up(struct engine *engine, struct walk *walk, int64_t window_us,
         walk->has_base = true;
         walk->base = less(at->at, is_time(cursor) ? cursor->overlap_us : cursor->overlap_count);
         if (is_time(cursor) && window_us > 0) {
-            walk->base = lower(walk->base, less(engine->poll->now_us, window_us));
+            walk->base = lower(walk->base, ago(engine, window_us));
         }
         walk->since_us = is_time(cursor) ? walk->base : less(at->at_us, CLOCK_HOUR_US);
         return 0;
@@ -205,7 +212,7 @@ static bool begin_revisit(struct engine *engine, struct walk *walk)
     walk->down = true;
     walk->revisits = bits;
     walk->has_floor_us = true;
-    walk->floor_us = walk->since_us = less(engine->poll->now_us, window_us);
+    walk->floor_us = walk->since_us = ago(engine, window_us);
     forget_shown(engine->at);
     return true;
 }
@@ -213,7 +220,7 @@ static bool begin_revisit(struct engine *engine, struct walk *walk)
 static void begin_past(struct engine *engine, struct walk *walk)
 {
     const struct cursor *cursor = &list_of(engine)->cursor;
-    const int64_t since_us = engine->poll->backfill_since_us;
+    const int64_t since_us = engine->poll->backfill_since_us; /* as given: it names the walk */
 
     walk->first = true;
     walk->down = !cursor->given || cursor->order == ORDER_NEWEST || cursor->by_link;

@@ -637,14 +637,46 @@ static void a_server_in_trouble_makes_nothing_gone(void **state)
         forum->fault_path = "/item/";
         forum->fault_status = statuses[i];
         paper->now_us += HOUR_US;
-        paper_poll_well(paper);
+        assert_int_equal(paper_poll(paper), statuses[i] == 403 ? PAPER_DONE : PAPER_JUDGED);
         assert_int_equal(forum->fault_in, 0);
         assert_false(paper_find(paper, "58")->deleted);
-        paper->now_us += 6 * HOUR_US;
+        paper->now_us += statuses[i] == 403 ? 6 * HOUR_US : 60 * SECOND_US;
         paper_poll_well(paper);
         assert_true(paper_find(paper, "58")->deleted);
         free_place(paper, forum);
     }
+}
+
+static void serve_bad_item(void *world, const struct fetch_request *request, struct reply *reply)
+{
+    if (strstr(request->url, "/item/") != NULL) {
+        reply->status = 500;
+        return;
+    }
+    forum_serve(world, request, reply);
+}
+
+static void a_post_that_cannot_be_asked_for_is_let_go_of(void **state)
+{
+    struct paper *paper = new_paper();
+    struct forum *forum = calloc(1, sizeof *forum);
+    int failed = 0;
+
+    (void)state;
+    forum->page = 5;
+    forum_fill(forum, 60, 600, 10);
+    open_place(paper, revisited, forum);
+    paper_poll_well(paper);
+    forum_get(forum, 58)->deleted = true;
+    paper->serve = serve_bad_item;
+    paper->now_us += HOUR_US;
+    while (paper_poll(paper) == PAPER_JUDGED) {
+        assert_true(++failed < 10);
+        paper->now_us += 60 * SECOND_US;
+    }
+    assert_int_equal(paper->end, PAPER_DONE);
+    assert_int_equal(failed, 6);
+    free_place(paper, forum);
 }
 
 /* --- children --- */
@@ -912,6 +944,7 @@ int main(void)
         cmocka_unit_test(windows_are_visited_again_when_they_are_due),
         cmocka_unit_test(only_an_answer_makes_a_post_gone),
         cmocka_unit_test(a_server_in_trouble_makes_nothing_gone),
+        cmocka_unit_test(a_post_that_cannot_be_asked_for_is_let_go_of),
         cmocka_unit_test(only_what_changed_is_asked_for_again),
         cmocka_unit_test(a_child_that_is_not_there_is_passed_over),
         cmocka_unit_test(one_child_does_not_stop_the_list_for_ever),
