@@ -335,6 +335,9 @@ int frame_emit(struct engine *engine, const struct telling *telling,
         return 0;
     }
     record.deleted = conditions_any(telling->deleted, environment);
+    if (record.edited_us <= record.created_us) {
+        record.edited_us = INT64_MIN; /* many say when it was written there, until it is edited */
+    }
     wanted = telling->of_list ? walk_wants(engine, node, record.created_us)
                               : record.created_us == INT64_MIN || history_us == INT64_MIN ||
                                     record.created_us >= history_us;
