@@ -37,9 +37,10 @@ struct feed_config {
 };
 
 static const struct ear_option options[] = {
-    {"url", EAR_STRING, offsetof(struct feed_config, url), "!", "address of the feed", NULL},
+    {"url", EAR_STRING, offsetof(struct feed_config, url), "!",
+     "address of the feed, or of the site", NULL},
     {"comments", EAR_BOOLEAN, offsetof(struct feed_config, comments), "false",
-     "read the comment feeds that the entries name as well", NULL},
+     "read the comment feeds that the site and its entries name as well", NULL},
     {0},
 };
 
@@ -60,6 +61,9 @@ struct feed_state {
     bool no_more_comments;           /* the host asked to be left alone */
     bool counted;                    /* the page was read in this poll */
     bool asked_again;                /* for the page, without a condition */
+    bool searched;                   /* the site's page was read in this poll */
+    size_t tried;                    /* of the usual places */
+    char *site;                      /* where its page is, after redirects */
     struct json_writer *writer;
 };
 
@@ -79,6 +83,7 @@ static void end(void *user)
     page_clear(&state->page);
     free(state->etag);
     free(state->last_modified);
+    free(state->site);
     json_writer_free(state->writer);
     free(state);
 }
@@ -197,7 +202,7 @@ static void place_comment(const struct feed_state *state, const struct feed_entr
     const char *sign = entry->parent != NULL ? strstr(entry->parent, "#comment") : NULL;
 
     record->parent = entry->parent;
-    if (state->comments != NULL) {
+    if (state->comments != NULL && state->comments->parent[0] != '\0') {
         record->parent = entry->parent != NULL ? entry->parent : state->comments->parent;
         record->thread = state->comments->parent;
     } else if (sign != NULL) { /* an answer to a comment */
@@ -300,6 +305,10 @@ static int page_emitted(struct feed_state *state, struct ear_error *err)
     }
     state->counted = true;
     state->memory.fresh = false;
+    if (state->memory.feed != NULL) {
+        replace(&state->memory.feed_etag, state->etag);
+        replace(&state->memory.feed_modified, state->last_modified);
+    }
     if (memory_note_items(&state->memory, &state->page, err) != 0) {
         return -1;
     }
@@ -384,9 +393,90 @@ static int refuse_comments(struct feed_state *state, const struct source_output 
                           state->comments->url, strlen(state->comments->url), err);
 }
 
-/* Reads the answer; 1: there is a page to emit, 0: there is none. */
+/* --- a site's address --- */
+
+static int take_feed(struct feed_state *state, char *url, struct source_turn *turn,
+                     struct ear_error *err)
+{
+    free(state->memory.feed);
+    state->memory.feed = url;
+    if (url == NULL) {
+        return err->kind != EAR_NONE
+                   ? -1
+                   : ear_fail(err, EAR_REJECT,
+                              "no_feed: it is a web page that names no feed, and none is where "
+                              "feeds usually are; give the address of a feed");
+    }
+    ask(state, &turn->request, url, NULL, NULL);
+    turn->any_status = true;
+    turn->next = SOURCE_FETCH;
+    return 0;
+}
+
+/* What the site's page names. */
+static int search_site(struct feed_state *state, const struct page_source *source,
+                       struct source_turn *turn, struct ear_error *err)
+{
+    struct feed_found found;
+    int result = -1;
+
+    state->searched = true;
+    state->site = strdup(source->url);
+    if (state->site == NULL) {
+        return ear_fail_memory(err, "a feed");
+    }
+    if (find_feeds(&found, source, err) != 0) {
+        return -1;
+    }
+    if (!state->config->comments ||
+        memory_note_site_comments(&state->memory, found.comments, err) == 0) {
+        if (found.feed == NULL) {
+            found.feed = find_usual(state->site, state->tried++, err);
+        }
+        result = take_feed(state, found.feed, turn, err);
+        found.feed = NULL;
+    }
+    free(found.feed);
+    free(found.comments);
+    return result;
+}
+
+/* The page that was asked for is no feed, or is not there: turn says where to look next. */
+static int look_elsewhere(struct feed_state *state, const struct page_source *source,
+                          struct source_turn *turn, struct ear_error *err)
+{
+    if (state->searched) {
+        return take_feed(state, find_usual(state->site, state->tried++, err), turn, err);
+    }
+    if (state->memory.feed != NULL) { /* it was found once: where is it now? */
+        replace(&state->memory.feed, NULL);
+        replace(&state->memory.feed_etag, NULL);
+        replace(&state->memory.feed_modified, NULL);
+        ask(state, &turn->request, state->config->url, NULL, NULL);
+        turn->next = SOURCE_FETCH;
+        return 0;
+    }
+    return search_site(state, source, turn, err);
+}
+
+/* Whether the feed has to be looked for, once its answer is in hand. */
+static bool is_elsewhere(const struct feed_state *state, const struct fetch_answer *answer,
+                         const struct page_source *source)
+{
+    if (state->comments != NULL || answer->status == 304) {
+        return false;
+    }
+    if (answer->status == 200) {
+        return page_is_html(source);
+    }
+    return state->memory.feed != NULL && answer->status >= 400 && answer->status < 500 &&
+           answer->status != 408 && answer->status != 429;
+}
+
+/* Reads the answer; 1: there is a page to emit, 0: there is none, or turn says what to ask for. */
 static int read_answer(struct feed_state *state, const struct fetch_answer *answer,
-                       const struct source_output *output, struct ear_error *err)
+                       const struct source_output *output, struct source_turn *turn,
+                       struct ear_error *err)
 {
     struct page_source source = {
         .url = answer->url,
@@ -401,6 +491,14 @@ static int read_answer(struct feed_state *state, const struct fetch_answer *answ
         if (!state->no_more_comments) {
             state->comments->read_count = state->comments->count;
         }
+        return 0;
+    }
+    if (is_elsewhere(state, answer, &source)) {
+        return look_elsewhere(state, &source, turn, err);
+    }
+    if (answer->status != 200 && answer->status != 304 && state->comments == NULL &&
+        !state->asked_again) {
+        turn->next = SOURCE_JUDGE;
         return 0;
     }
     if (answer->status != 200 && state->comments == NULL && state->asked_again) {
@@ -478,7 +576,11 @@ static int step(void *user, const struct fetch_answer *answer, const struct sour
     bool all = true;
 
     if (state->phase == ASK) {
-        ask(state, &turn->request, state->config->url, NULL, NULL);
+        const struct feed_memory *memory = &state->memory;
+
+        turn->any_status = memory->feed != NULL; /* it may have moved */
+        ask(state, &turn->request, memory->feed != NULL ? memory->feed : state->config->url,
+            memory->feed_etag, memory->feed_modified);
         state->phase = READ;
         turn->next = SOURCE_FETCH;
         return 0;
@@ -492,10 +594,13 @@ static int step(void *user, const struct fetch_answer *answer, const struct sour
         return 0;
     }
     if (state->phase == READ) {
-        int found = read_answer(state, answer, output, err);
+        int found = read_answer(state, answer, output, turn, err);
 
         if (found < 0) {
             return -1;
+        }
+        if (turn->next != SOURCE_DONE) { /* the feed is looked for, or not to be had now */
+            return 0;
         }
         state->phase = found > 0 ? EMIT : READ;
     }

@@ -6,6 +6,10 @@
  * The feed reader (`use: feed`): RSS 0.9x to 2.0, RSS 1.0 (RDF), Atom 0.3 and 1.0, JSON Feed 1.0
  * and 1.1, behind collectors/source.h.
  *
+ * The address may be a site's: then its page is asked where its feeds are, that of its comments too
+ * (`comments: true`), else the usual places are tried; what is found is kept, and looked for again
+ * once it is no feed any more.
+ *
  * A poll asks for the feed (conditionally), emits its entries, then, with `comments: true`, a
  * bounded number of comment feeds that its entries name, and last asks for a few entries that are
  * gone from a feed that still shows older ones: only a 404 or 410 there makes them deleted.

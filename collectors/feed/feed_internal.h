@@ -92,8 +92,27 @@ EAR_MUST_CHECK
 int page_read_json(struct feed_page *page, const char *text, size_t length, const char *url,
                    const struct source_output *output, struct ear_error *err);
 
-/* Where the HTML page says its feed is; NULL: nowhere. Caller frees. */
-char *page_find_feed(const char *html, size_t length, const char *url);
+/* A page's bytes as UTF-8; NULL: out of memory. Caller frees. */
+char *page_decode(const struct page_source *source, size_t *length, bool *repaired);
+
+/* Whether it is a web page: seen by what it begins with, whatever its type says. */
+bool page_is_html(const struct page_source *source);
+
+/* --- a site's address: feed_find.c --- */
+
+/* Where a web page says its feeds are. Whole URLs, the caller's to free; NULL: nowhere. */
+struct feed_found {
+    char *feed;     /* the first that is none of comments */
+    char *comments; /* of the whole site */
+};
+
+/* -1: EAR_FATAL; nothing found is no failure. */
+EAR_MUST_CHECK
+int find_feeds(struct feed_found *out, const struct page_source *source, struct ear_error *err);
+
+/* Where feeds usually lie, the `index`th, below the site's address; NULL: there are no more.
+ * Caller frees. */
+char *find_usual(const char *url, size_t index, struct ear_error *err);
 
 /* --- what is kept between polls --- */
 
@@ -109,7 +128,7 @@ struct feed_item {
 /* A comment feed of an entry. */
 struct feed_comments {
     char *url, *etag, *last_modified;
-    char *parent;       /* guid of the entry */
+    char *parent;       /* guid of the entry; "": of the whole site */
     int64_t count;      /* that the feed said; -1: none */
     int64_t read_count; /* the same, when it was last read; -2: never */
     int64_t asked_us;
@@ -121,7 +140,9 @@ struct feed_memory {
     /* Hash of the configured address when this was kept (the address itself may hold a secret, and
      * cursors are shown); another one: all else is not used. */
     char address[HASH128_TEXT_SIZE];
-    bool fresh;              /* nothing was kept of this address */
+    bool fresh; /* nothing was kept of this address */
+    char *feed; /* the address is a site's: its feed; NULL */
+    char *feed_etag, *feed_modified;
     struct feed_item *items; /* [item_count] */
     size_t item_count;
     struct feed_comments *comments; /* [comments_count] */
@@ -151,6 +172,10 @@ int memory_note_items(struct feed_memory *memory, const struct feed_page *page,
 EAR_MUST_CHECK
 int memory_note_comments(struct feed_memory *memory, const struct feed_page *page,
                          struct ear_error *err);
+
+/* The comment feed of the whole site, on its page; NULL: it names none. */
+EAR_MUST_CHECK
+int memory_note_site_comments(struct feed_memory *memory, const char *url, struct ear_error *err);
 
 /*
  * The missing item to ask for next; NULL: none is due. One that is there all the same is asked for

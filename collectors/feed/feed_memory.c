@@ -45,6 +45,9 @@ void memory_clear(struct feed_memory *memory)
 {
     clear_items(memory->items, memory->item_count);
     clear_comments(memory->comments, memory->comments_count);
+    free(memory->feed);
+    free(memory->feed_etag);
+    free(memory->feed_modified);
     *memory = (struct feed_memory){0};
 }
 
@@ -162,6 +165,9 @@ static int load_root(struct feed_memory *memory, const struct json_node *root,
         return 0;
     }
     memory->fresh = false;
+    memory->feed = copy_of(root, "feed");
+    memory->feed_etag = copy_of(root, "etag");
+    memory->feed_modified = copy_of(root, "modified");
     load_shared(memory, json_get(root, "shared"));
     if (load_items(memory, json_get(root, "items"), err) != 0) {
         return -1;
@@ -251,6 +257,9 @@ void memory_write(const struct feed_memory *memory, struct json_writer *writer)
     json_write_object(writer);
     json_member_integer(writer, "v", VERSION);
     json_member_string(writer, "address", memory->address);
+    json_member_string(writer, "feed", memory->feed);
+    json_member_string(writer, "etag", memory->feed_etag);
+    json_member_string(writer, "modified", memory->feed_modified);
     write_items(memory, writer);
     write_comments(memory, writer);
     json_write_key(writer, "shared");
@@ -505,9 +514,14 @@ void memory_drop_item(struct feed_memory *memory, struct feed_item *item)
 
 /* --- comment feeds --- */
 
+static bool is_of_site(const struct feed_comments *comments)
+{
+    return comments->parent[0] == '\0';
+}
+
 static struct feed_comments *find_comments(struct feed_memory *memory, const char *url)
 {
-    for (size_t i = 0; i < memory->comments_count; i++) {
+    for (size_t i = 0; memory->comments != NULL && i < memory->comments_count; i++) {
         if (strcmp(memory->comments[i].url, url) == 0) {
             return &memory->comments[i];
         }
@@ -538,8 +552,7 @@ static void forget_comments(struct feed_memory *memory, struct feed_comments *co
     *comments = memory->comments[--memory->comments_count];
 }
 
-int memory_note_comments(struct feed_memory *memory, const struct feed_page *page,
-                         struct ear_error *err)
+static int open_comments(struct feed_memory *memory, struct ear_error *err)
 {
     struct feed_comments *all = realloc(memory->comments, FEED_COMMENTS_MAX * sizeof *all);
 
@@ -547,8 +560,57 @@ int memory_note_comments(struct feed_memory *memory, const struct feed_page *pag
         return ear_fail_memory(err, "a feed");
     }
     memory->comments = all;
+    return 0;
+}
+
+static int add_comments(struct feed_memory *memory, struct feed_comments *comments, const char *url,
+                        const char *parent, struct ear_error *err)
+{
+    *comments =
+        (struct feed_comments){.url = strdup(url), .parent = strdup(parent), .read_count = -2};
+    if (comments->url == NULL || comments->parent == NULL) {
+        forget_comments(memory, comments);
+        return ear_fail_memory(err, "a feed");
+    }
+    return 0;
+}
+
+int memory_note_site_comments(struct feed_memory *memory, const char *url, struct ear_error *err)
+{
+    struct feed_comments *comments = NULL;
+
+    for (size_t i = memory->comments_count; i > 0; i--) { /* its place may have changed */
+        if (is_of_site(&memory->comments[i - 1]) &&
+            (url == NULL || strcmp(memory->comments[i - 1].url, url) != 0)) {
+            forget_comments(memory, &memory->comments[i - 1]);
+        }
+    }
+    if (url == NULL || find_comments(memory, url) != NULL) {
+        return 0;
+    }
+    if (open_comments(memory, err) != 0) {
+        return -1;
+    }
+    comments = make_room(memory);
+    if (comments == NULL) {
+        return 0;
+    }
+    if (add_comments(memory, comments, url, "", err) != 0) {
+        return -1;
+    }
+    comments->count = -1;
+    comments->present = true;
+    return 0;
+}
+
+int memory_note_comments(struct feed_memory *memory, const struct feed_page *page,
+                         struct ear_error *err)
+{
+    if (open_comments(memory, err) != 0) {
+        return -1;
+    }
     for (size_t i = 0; i < memory->comments_count; i++) {
-        memory->comments[i].present = false;
+        memory->comments[i].present = is_of_site(&memory->comments[i]);
     }
     for (size_t i = 0; i < page->count; i++) {
         const struct feed_entry *entry = &page->entries[i];
@@ -564,12 +626,8 @@ int memory_note_comments(struct feed_memory *memory, const struct feed_page *pag
             if (comments == NULL) {
                 continue; /* next time, when others are gone from the page */
             }
-            *comments = (struct feed_comments){.url = strdup(entry->comments_feed),
-                                               .parent = strdup(entry->guid),
-                                               .read_count = -2};
-            if (comments->url == NULL || comments->parent == NULL) {
-                forget_comments(memory, comments);
-                return ear_fail_memory(err, "a feed");
+            if (add_comments(memory, comments, entry->comments_feed, entry->guid, err) != 0) {
+                return -1;
             }
         }
         comments->count = entry->comments;

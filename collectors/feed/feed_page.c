@@ -95,7 +95,7 @@ static bool parameter(char *out, size_t size, const char *text, size_t length, c
 
 /* HTTP's charset, then the XML declaration's; but a charset of UTF-8 that the bytes deny gives way
  * to a declaration that says otherwise. */
-static char *decode(const struct page_source *source, size_t *length, bool *repaired)
+char *page_decode(const struct page_source *source, size_t *length, bool *repaired)
 {
     char charset[64];
     char declared[64];
@@ -133,66 +133,9 @@ static bool is_html(const char *text, size_t length)
     return false;
 }
 
-/* --- where a web page says its feed is --- */
-
-struct search {
-    const char *base;
-    char *found;
-};
-
-static int on_link(void *user, const char *space, const char *name,
-                   const struct markup_attribute attributes[], size_t count, struct ear_error *err)
+bool page_is_html(const struct page_source *source)
 {
-    struct search *search = user;
-    const char *rel = NULL;
-    const char *type = NULL;
-    const char *href = NULL;
-
-    (void)space;
-    (void)err;
-    if (search->found != NULL || strcmp(name, "link") != 0) {
-        return 0;
-    }
-    for (size_t i = 0; i < count; i++) {
-        rel = strcmp(attributes[i].name, "rel") == 0 ? attributes[i].value : rel;
-        type = strcmp(attributes[i].name, "type") == 0 ? attributes[i].value : type;
-        href = strcmp(attributes[i].name, "href") == 0 ? attributes[i].value : href;
-    }
-    if (rel != NULL && type != NULL && href != NULL && strcasestr(rel, "alternate") != NULL &&
-        (strcasestr(type, "rss+xml") != NULL || strcasestr(type, "atom+xml") != NULL ||
-         strcasestr(type, "feed+json") != NULL)) {
-        search->found = link_resolve(search->base, href);
-    }
-    return 0;
-}
-
-char *page_find_feed(const char *html, size_t length, const char *url)
-{
-    static const struct markup_handler handler = {.open = on_link};
-    struct search search = {.base = url};
-    struct ear_error err = {0};
-
-    if (markup_read_html(html, length, &handler, &search, &err) != 0) {
-        free(search.found);
-        return NULL;
-    }
-    return search.found;
-}
-
-static int refuse_html(const char *text, size_t length, const char *url, struct ear_error *err)
-{
-    char *feed = page_find_feed(text, length, url);
-
-    if (feed != NULL) {
-        ear_fail(err, EAR_REJECT, "no_feed: it is a web page; its feed is %.300s: write that",
-                 feed);
-    } else {
-        ear_fail(err, EAR_REJECT,
-                 "no_feed: it is a web page that names no feed; give the address of a feed (often "
-                 "/feed, /rss or /atom.xml)");
-    }
-    free(feed);
-    return -1;
+    return is_html(source->bytes, source->length);
 }
 
 /* --- entries made whole --- */
@@ -285,7 +228,7 @@ int page_read(struct feed_page *page, const struct page_source *source,
 {
     int result = -1;
     size_t length = 0;
-    char *text = decode(source, &length, &page->repaired);
+    char *text = page_decode(source, &length, &page->repaired);
     size_t start = 0;
 
     if (text == NULL) {
@@ -295,7 +238,9 @@ int page_read(struct feed_page *page, const struct page_source *source,
     if (start == length) {
         ear_fail(err, EAR_REJECT, "no_feed: the answer is empty");
     } else if (is_html(text, length)) {
-        refuse_html(text, length, source->url, err);
+        ear_fail(err, EAR_REJECT,
+                 "no_feed: it is a web page that names no feed, and none is where feeds usually "
+                 "are; give the address of a feed");
     } else if (text[start] == '{' || text[start] == '[') {
         result = page_read_json(page, text, length, source->url, output, err);
     } else {

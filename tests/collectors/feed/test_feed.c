@@ -204,11 +204,9 @@ static void what_is_no_feed_is_refused_with_the_cure(void **state)
     static const struct {
         const char *body, *message;
     } rows[] = {
-        {"<!DOCTYPE html><html><head><link rel='alternate' type='application/rss+xml' "
-         "href='/rss.xml'></head><body>Hi",
-         "no_feed: it is a web page; its feed is https://blog.example/rss.xml: write that"},
-        {"<html><body><p>Hi", "no_feed: it is a web page that names no feed; give the address of "
-                              "a feed (often /feed, /rss or /atom.xml)"},
+        {"<html><body><p>Hi",
+         "no_feed: it is a web page that names no feed, and none is where feeds usually are; give "
+         "the address of a feed"},
         {"", "no_feed: the answer is empty"},
         {"<svg xmlns='http://www.w3.org/2000/svg'/>",
          "no_feed: its outermost element is <svg>, where a feed has <rss>, <rdf:RDF> or <feed>; "
@@ -572,6 +570,94 @@ static void a_crash_between_pieces_loses_nothing(void **state)
     free(body);
 }
 
+#define HTML(links) "<!DOCTYPE html><html><head><title>B</title>" links "</head><body>Hi</body>"
+#define SITE_POST(number)                                                                          \
+    "<item><guid>https://site.example/" number "</guid><title>T" number "</title></item>"
+#define SITE_COMMENT(number)                                                                       \
+    "<item><guid>https://site.example/1#comment-" number "</guid><title>On T1</title>"             \
+    "<description>C" number "</description></item>"
+
+static const struct feed_config site_config = {.url = "https://site.example/blog",
+                                               .comments = true};
+
+static void a_sites_address_finds_its_feed_and_that_of_its_comments(void **state)
+{
+    const struct poll_page pages[] = {
+        {"https://site.example/blog", 200, "text/html",
+         HTML("<link rel=alternate type='application/rss+xml' title='B » Comments Feed' "
+              "href='/comments/feed/'><link rel='alternate' type='application/rss+xml' title='B' "
+              "href='/feed/'><link rel='alternate' type='application/atom+xml' href='/atom'>"),
+         0, NULL},
+        {"https://site.example/feed/", 200, NULL, RSS(SITE_POST("1") SITE_POST("2")), 0, "\"f\""},
+        {"https://site.example/comments/feed/", 200, NULL, RSS(SITE_COMMENT("7")), 0, NULL},
+        {0}};
+    struct poll poll = new_poll(&site_config, pages);
+
+    (void)state;
+    poll_well(&poll);
+    assert_int_equal(poll.requests, 3);
+    assert_int_equal(poll.posts, 3);
+    assert_said(&poll, "ask https://site.example/feed/");
+    assert_said(&poll, "post "
+                       "https://site.example/1#comment-7|https://site.example/"
+                       "1#comment-7|-|C7|-|-|-|https://site.example/1|-");
+    poll.now_us += hour_us;
+    poll_well(&poll); /* by what it found: the site's page is not asked for again */
+    assert_int_equal(poll.requests, 2);
+    assert_int_equal(poll.posts, 1);
+    poll_clear(&poll);
+}
+
+static void a_site_that_names_no_feed_is_tried_at_the_usual_places(void **state)
+{
+    const struct poll_page pages[] = {
+        {"https://site.example/blog", 200, "text/html", HTML(""), 0, NULL},
+        {"https://site.example/blog/rss/", 200, "text/html", HTML("Not here"), 0, NULL},
+        {"https://site.example/blog/feed.xml", 200, NULL, RSS(SITE_POST("1")), 0, NULL},
+        {0}};
+    struct poll poll = new_poll(&site_config, pages);
+
+    (void)state;
+    poll_well(&poll);
+    assert_int_equal(poll.requests, 4);
+    assert_int_equal(poll.posts, 1);
+    poll.now_us += hour_us;
+    poll_well(&poll);
+    assert_int_equal(poll.requests, 1);
+    poll_clear(&poll);
+}
+
+static void a_feed_that_moved_is_found_anew(void **state)
+{
+    const struct poll_page before[] = {
+        {"https://site.example/blog", 200, "text/html",
+         HTML("<link rel='alternate' type='application/rss+xml' href='/feed/'>"), 0, NULL},
+        {"https://site.example/feed/", 200, NULL, RSS(SITE_POST("1")), 0, NULL},
+        {0}};
+    const struct poll_page after[] = {
+        {"https://site.example/blog", 200, "text/html",
+         HTML("<link rel='alternate' type='application/feed+json' href='/new.json'>"), 0, NULL},
+        {"https://site.example/new.json", 200, "application/feed+json",
+         "{\"version\":\"https://jsonfeed.org/version/1.1\",\"items\":[{\"id\":"
+         "\"https://site.example/2\",\"content_text\":\"Two\"}]}",
+         0, NULL},
+        {0}};
+    struct poll poll = new_poll(&site_config, before);
+
+    (void)state;
+    poll_well(&poll);
+    assert_int_equal(poll.posts, 1);
+    poll.pages = after;
+    poll.now_us += hour_us;
+    poll_well(&poll);
+    assert_int_equal(poll.requests, 3);
+    assert_said(&poll, "post https://site.example/2|https://site.example/2|-|Two|-|-|-|-|-");
+    poll.now_us += hour_us;
+    poll_well(&poll);
+    assert_int_equal(poll.requests, 1);
+    poll_clear(&poll);
+}
+
 static void a_304_on_an_address_never_read_is_asked_again(void **state)
 {
     const struct poll_page pages[] = {{"https://blog.example/feed", 304, NULL, NULL, 0, NULL}, {0}};
@@ -755,6 +841,9 @@ int main(void)
         cmocka_unit_test(comment_feeds_are_read_when_their_count_changes),
         cmocka_unit_test(a_broken_comment_feed_does_not_hold_up_the_feed),
         cmocka_unit_test(a_crash_between_pieces_loses_nothing),
+        cmocka_unit_test(a_sites_address_finds_its_feed_and_that_of_its_comments),
+        cmocka_unit_test(a_site_that_names_no_feed_is_tried_at_the_usual_places),
+        cmocka_unit_test(a_feed_that_moved_is_found_anew),
         cmocka_unit_test(a_304_on_an_address_never_read_is_asked_again),
         cmocka_unit_test(a_cursor_that_is_not_understood_stops_the_source),
         cmocka_unit_test(a_cursor_holds_nothing_of_the_addresss_secrets),
