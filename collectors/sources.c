@@ -97,7 +97,8 @@ int sources_init(struct sources *sources, struct settings *settings,
     }
     sources->items = calloc(settings->source_count + 1, sizeof(*sources->items));
     if (sources->items == NULL) {
-        sources_clear(sources);
+        definitions_free(sources->definitions);
+        *sources = (struct sources){0};
         return ear_fail_memory(err, "the sources");
     }
     for (size_t i = 0; i < settings->source_count; i++) {

@@ -103,6 +103,19 @@ size_t reading_index(const char *word, const char *const words[])
     return 0;
 }
 
+size_t reading_fill(const struct reading *reading, const struct config_node *node,
+                    const struct ear_option options[], const char *what, void *out)
+{
+    const size_t errors = config_fill(reading->config, node, options, NULL, what, out);
+
+    if (config_is_absent(node)) {
+        config_report(reading->config, CONFIG_ERROR, node,
+                      "%s is empty; fill it in, or leave it out", what);
+        return errors + 1;
+    }
+    return errors;
+}
+
 int reading_needs(const struct reading *reading, const struct config_node *node)
 {
     const char *name = config_scalar(node);
@@ -386,7 +399,7 @@ static int read_child(const struct reading *reading, struct child *out,
                           .skip = above->skip,
                           .deleted = above->deleted,
                           .id = {.text = "/id", .steps = &id_step, .step_count = 1}};
-    if (config_fill(reading->config, node, child_options, NULL, "children", &keys) != 0) {
+    if (reading_fill(reading, node, child_options, "children", &keys) != 0) {
         return 0;
     }
     out->batch = keys.batch;
@@ -483,7 +496,7 @@ static int read_gone(const struct reading *reading, struct gone *out,
         return 0;
     }
     *out = (struct gone){.given = true, .statuses = {404, 410}, .status_count = 2};
-    if (config_fill(reading->config, node, gone_options, NULL, "gone", &keys) != 0) {
+    if (reading_fill(reading, node, gone_options, "gone", &keys) != 0) {
         return 0;
     }
     if (keys.request == NULL) {
@@ -526,7 +539,7 @@ static int read_walk(const struct reading *reading, struct list *out,
     if (config_is_absent(node)) {
         return 0;
     }
-    if (config_fill(reading->config, node, walk_options, NULL, "walk", &keys) != 0) {
+    if (reading_fill(reading, node, walk_options, "walk", &keys) != 0) {
         return 0;
     }
     if (keys.last == NULL) {
@@ -631,7 +644,7 @@ static int read_lists(const struct reading *reading, const struct list *shared,
         struct one_list keys = {0};
 
         *list = *shared;
-        if (config_fill(reading->config, one, list_options, NULL, "a list", &keys) != 0) {
+        if (reading_fill(reading, one, list_options, "a list", &keys) != 0) {
             continue;
         }
         for (size_t j = 0; j < i; j++) {
@@ -732,8 +745,7 @@ static int read_root(const struct reading *reading, const struct config_node *ro
     struct definition *definition = reading->definition;
     struct definition_keys keys = {0};
 
-    if (config_fill(reading->config, root, definition_options, NULL, "the definition", &keys) !=
-        0) {
+    if (reading_fill(reading, root, definition_options, "the definition", &keys) != 0) {
         return 0;
     }
     check_platform(reading, config_get(root, "platform"), keys.platform);

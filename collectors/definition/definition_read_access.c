@@ -103,7 +103,7 @@ int read_auth(const struct reading *reading, struct auth *out, const struct conf
     if (config_is_absent(node)) {
         return 0;
     }
-    if (config_fill(reading->config, node, auth_options, NULL, "auth", &keys) != 0) {
+    if (reading_fill(reading, node, auth_options, "auth", &keys) != 0) {
         return 0;
     }
     out->kind = (enum auth_kind)reading_index(keys.kind, auth_names);
@@ -178,7 +178,7 @@ static int read_expired(const struct reading *reading, struct auth *out,
     size_t count = 0;
 
     if (config_is_absent(node) ||
-        config_fill(reading->config, node, expired_options, NULL, "expired", &keys) != 0) {
+        reading_fill(reading, node, expired_options, "expired", &keys) != 0) {
         return 0;
     }
     read_statuses(reading, config_get(node, "status"), &keys.status, &out->expired_status, &count,
@@ -193,7 +193,7 @@ int read_login(const struct reading *reading, struct auth *out, const struct con
     if (config_is_absent(node)) {
         return 0;
     }
-    if (config_fill(reading->config, node, login_options, NULL, "login", &keys) != 0) {
+    if (reading_fill(reading, node, login_options, "login", &keys) != 0) {
         return 0;
     }
     if (out->kind != AUTH_NONE) {
@@ -282,7 +282,7 @@ static int read_limit(const struct reading *reading, struct limit *out,
 {
     struct limit_keys keys = {0};
 
-    if (config_fill(reading->config, node, limit_options, NULL, "limit", &keys) != 0) {
+    if (reading_fill(reading, node, limit_options, "limit", &keys) != 0) {
         return 0;
     }
     check_zone(reading, config_get(node, "zone"), keys.zone);
@@ -379,7 +379,7 @@ static int read_rule(const struct reading *reading, struct error_rule *out,
     struct rule_keys keys = {0};
 
     out->until_us = -1;
-    if (config_fill(reading->config, node, rule_options, NULL, "an error's rule", &keys) != 0) {
+    if (reading_fill(reading, node, rule_options, "an error's rule", &keys) != 0) {
         return 0;
     }
     out->what = (enum error_do)reading_index(keys.what, do_names);

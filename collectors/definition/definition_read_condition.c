@@ -130,7 +130,7 @@ int read_conditions(const struct reading *reading, struct conditions *out,
         struct only_condition only = {0};
         bool given = false;
 
-        if (config_fill(reading->config, one, condition_options, NULL, "a condition", &only) != 0) {
+        if (reading_fill(reading, one, condition_options, "a condition", &only) != 0) {
             continue;
         }
         if (read_condition(reading, &out->items[out->count], &given, &only.keys, one) != 0) {

@@ -22,6 +22,9 @@ struct reading {
 void *reading_take(const struct reading *reading, size_t count, size_t size);
 /* The place of a word among words[] (NULL-ended), as EAR_CHOICE has checked it; 0 for NULL. */
 size_t reading_index(const char *word, const char *const words[]);
+/* config_fill, for what cannot be absent: an element of a list that is nothing is a finding. */
+size_t reading_fill(const struct reading *reading, const struct config_node *node,
+                    const struct ear_option options[], const char *what, void *out);
 /* The place of the parameter that `if` names; -1: none, or a finding. */
 int reading_needs(const struct reading *reading, const struct config_node *node);
 

@@ -165,7 +165,7 @@ static int read_keys(const struct reading *reading, struct value *out,
 {
     struct value_keys keys = {0};
 
-    if (config_fill(reading->config, node, value_options, NULL, "a value", &keys) != 0) {
+    if (reading_fill(reading, node, value_options, "a value", &keys) != 0) {
         return 0;
     }
     check_join(reading, &keys, node);

@@ -153,8 +153,7 @@ static int read_request_keys(const struct reading *reading, struct request *out,
                              const struct config_node *node)
 {
     struct request_keys keys = {0};
-    const bool errors =
-        config_fill(reading->config, node, request_options, NULL, "request", &keys) != 0;
+    const bool errors = reading_fill(reading, node, request_options, "request", &keys) != 0;
     const bool body = keys.form != NULL || keys.json != NULL;
 
     if (errors) {
@@ -270,7 +269,7 @@ int read_page(const struct reading *reading, struct page *out, const struct conf
         return 0;
     }
     *out = (struct page){0};
-    if (config_fill(reading->config, node, page_options, NULL, "page", &keys) != 0) {
+    if (reading_fill(reading, node, page_options, "page", &keys) != 0) {
         return 0;
     }
     out->kind = (enum page_kind)reading_index(keys.kind, page_names);
@@ -358,7 +357,7 @@ int read_cursor(const struct reading *reading, struct cursor *out, const struct 
         return 0;
     }
     *out = (struct cursor){0};
-    if (config_fill(reading->config, node, cursor_options, NULL, "cursor", &keys) != 0) {
+    if (reading_fill(reading, node, cursor_options, "cursor", &keys) != 0) {
         return 0;
     }
     by = config_scalar(keys.by);
@@ -409,8 +408,8 @@ int read_revisits(const struct reading *reading, struct revisit **out, size_t *c
         return -1;
     }
     for (size_t i = 0; i < given; i++) {
-        if (config_fill(reading->config, many ? config_at(node, i) : node, revisit_options, NULL,
-                        "revisit", &(*out)[*count]) == 0) {
+        if (reading_fill(reading, many ? config_at(node, i) : node, revisit_options, "revisit",
+                         &(*out)[*count]) == 0) {
             (*count)++;
         }
     }

@@ -163,12 +163,13 @@ static bool follow_children(const struct walk *walk, size_t at, const struct jso
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as the document, which is at most JSON_DEPTH_MAX */
 static bool follow(const struct walk *walk, size_t at, const struct json_node *node)
 {
-    const struct pointer_step *step = &walk->pointer->steps[at];
+    const struct pointer_step *step = NULL;
     const struct json_node *next = NULL;
 
     if (at == walk->pointer->step_count) {
         return walk->found(walk->user, node);
     }
+    step = &walk->pointer->steps[at];
     switch (step->kind) {
     case STEP_EACH:
         if (json_kind_of(node) == JSON_OBJECT && (at == 0 || step[-1].kind != STEP_DEEP)) {
