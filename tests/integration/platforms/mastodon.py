@@ -219,6 +219,12 @@ class MastodonLists(Mastodon):
                 {"name": "search", "use": "mastodon", "base": base, "search": self.search_words, "token": TOKEN},
                 {"name": "server", "use": "mastodon", "base": base, "public": "yes", "token": TOKEN}]
 
+    def told_status(self, post):
+        """Each source publishes what it sees."""
+        fields = super().told_status(post)
+        del fields["versions"]
+        return fields
+
     def wanted(self, post):
         """What is answered to what the account or the search brought belongs to it."""
         shown = post.author == self.account_name or all(word in post.text.lower() for word in self.search_words.split())

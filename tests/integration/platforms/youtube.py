@@ -182,6 +182,8 @@ class YouTube(world.Platform):
 class YouTubeVideo(YouTube):
     """Those of one video."""
 
+    cells = {**YouTube.cells, "edits": "tested with the channel", "deletions": "tested with the channel", "late replies": "tested with the channel"}
+
     def configuration(self, base):
         return [{"name": "acme-video", "use": "youtube", "video": self.videos[2], "key": KEY, "api": f"{base}/youtube/v3"}]
 
