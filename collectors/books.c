@@ -3,9 +3,12 @@
  * know. */
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "collectors/collector_internal.h"
 
+#include "common/hash.h"
+#include "common/instant.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/settings/settings.h"
@@ -79,6 +82,30 @@ void books_tell_part(const struct collector *collector, const struct part *part)
             metrics_observe(metrics, "earshot_collect_post_age_seconds", NULL,
                             i == 0 ? 0.5 : 0.75 * (double)((uint64_t)1 << i));
         }
+    }
+}
+
+void books_note_answer(struct collector *collector, const struct listening *listening,
+                       bool answered)
+{
+    const char *host = listening->origin.host == NULL ? "" : listening->origin.host;
+    const int64_t now_us = collector_now_us(collector);
+    char span[DURATION_SIZE];
+
+    switch (outage_note(&collector->outage, hash64_of(host, strlen(host), 0), answered, now_us)) {
+    case OUTAGE_BEGAN:
+        collector->outage_us = collector->outage.silent_us;
+        metrics_set(collector->config.metrics, "earshot_collect_outage", NULL, 1);
+        log_warn("no host at all answers: our own network is away; sources wait, and none is "
+                 "blamed for it");
+        break;
+    case OUTAGE_ENDED:
+        duration_format(span, now_us - collector->outage_us);
+        metrics_set(collector->config.metrics, "earshot_collect_outage", NULL, 0);
+        log_info("our own network is back after %s", span);
+        break;
+    default:
+        break;
     }
 }
 

@@ -8,6 +8,7 @@
 #include "collectors/fetch/fetch.h"
 #include "collectors/watch.h"
 #include "common/clock.h"
+#include "common/hash.h"
 #include "common/log.h"
 #include "common/settings/settings.h"
 #include "common/stream/stream.h"
@@ -80,6 +81,10 @@ int collector_new(struct collector **out, const struct collector_config *config,
         if (post_origin_init(&listening->origin, listening->entry->source, listening->entry->reader,
                              err) != 0) {
             goto done;
+        }
+        if (listening->origin.host != NULL) {
+            outage_know(&collector->outage,
+                        hash64_of(listening->origin.host, strlen(listening->origin.host), 0));
         }
     }
     if (!config->once && open_watch(collector, err) != 0) {

@@ -8,6 +8,7 @@
 
 #include "collectors/backfill.h"
 #include "collectors/collector.h"
+#include "collectors/outage.h"
 #include "collectors/post.h"
 #include "collectors/source.h"
 #include "collectors/standing.h"
@@ -115,7 +116,9 @@ struct collector {
     int64_t next_due_us;                  /* of the idle ones; wall time */
     int64_t house_mono_us;                /* when the log was last kept */
     bool paused;
-    size_t away_sources; /* that nobody had asked for long: said once a turn */
+    struct outage outage; /* our own */
+    int64_t outage_us;    /* since when */
+    size_t away_sources;  /* that nobody had asked for long: said once a turn */
     int64_t away_polls;
     bool
         is_crowded; /* COLLECTOR_POLLS_MAX are under way: others that are due wait for one to end */
@@ -212,6 +215,10 @@ void books_tell_begun(const struct collector *collector, const struct listening 
 
 /* What a part did to the books: once it is committed. */
 void books_tell_part(const struct collector *collector, const struct part *part);
+
+/* A host answered, or not: is our own network away? Says so once, and once that it is back. */
+void books_note_answer(struct collector *collector, const struct listening *listening,
+                       bool answered);
 
 /* Says, once for all of them, that sources were not asked for long. */
 void books_tell_away(struct collector *collector);

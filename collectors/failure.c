@@ -27,6 +27,7 @@ struct verdict {
     const char *page;       /* [page_length] what is kept as a reject; NULL: nothing */
     size_t page_length;
     bool is_reject; /* it becomes a reject, with or without its bytes */
+    bool ours;      /* our own network is away, and this may come of it */
 };
 
 void failure_tell(const struct collector *collector, const struct part *part)
@@ -107,7 +108,7 @@ static int settle(struct collector *collector, struct listening *listening,
     part->failed = true;
     part->red = verdict->red;
     if (!poll_is_past(listening)) {
-        coverage_failed(&listening->standing.coverage, false, collector_now_us(collector));
+        coverage_failed(&listening->standing.coverage, verdict->ours, collector_now_us(collector));
     }
     if (publish(collector, listening, verdict, part, err) != 0) {
         intake_drop(collector->intake);
@@ -125,11 +126,20 @@ static int settle(struct collector *collector, struct listening *listening,
 
 /* --- answers --- */
 
-static void judge_failure(struct verdict *verdict, const struct fetch_answer *answer)
+/* What a network that is away, or somebody between us and it, makes of an answer. */
+static bool is_of_the_way(const char *code)
+{
+    return strcmp(code, "no_answer") == 0 || strcmp(code, "tls") == 0 ||
+           strcmp(code, "forbidden_address") == 0;
+}
+
+static void judge_failure(const struct collector *collector, struct verdict *verdict,
+                          const struct fetch_answer *answer)
 {
     verdict->sentence =
         reject_split(verdict->code, sizeof(verdict->code), answer->failure.message, "no_answer");
-    if (answer->failure.kind != EAR_REJECT) {
+    verdict->ours = collector->outage.away && is_of_the_way(verdict->code);
+    if (answer->failure.kind != EAR_REJECT || verdict->ours) {
         return;
     }
     if (strcmp(verdict->code, "forbidden_address") == 0) {
@@ -201,7 +211,7 @@ int failure_of_answer(struct collector *collector, struct listening *listening,
     char sentence[128];
 
     if (answer->status == 0) {
-        judge_failure(&verdict, answer);
+        judge_failure(collector, &verdict, answer);
     } else {
         judge_status(&verdict, answer, sentence, sizeof(sentence));
     }

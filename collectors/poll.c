@@ -622,6 +622,7 @@ int poll_answered(struct collector *collector, struct listening *listening,
         return end_later(collector, listening, answer->budget_wait_us, err);
     }
     listening->requests++;
+    books_note_answer(collector, listening, answer->status != 0);
     coverage_request(&listening->standing.coverage, collector_now_us(collector));
     listening->standing.backfill.requests += poll_is_past(listening) ? 1 : 0;
     listening->phase = LISTENING_READY;

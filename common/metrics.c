@@ -65,6 +65,8 @@ static const struct family families[] = {
      NULL},
     {"earshot_collect_gaps_total", KIND_COUNTER,
      "Stretches of time of which a source's server no longer gives what was said.", NULL},
+    {"earshot_collect_outage", KIND_GAUGE,
+     "Whether our own network is away: 1 while no host at all answers, else 0.", NULL},
     {"earshot_collect_post_age_seconds", KIND_HISTOGRAM,
      "From a post's creation until it was published, of new posts of sources known before.", &ages},
     {"earshot_collect_commit_duration_seconds", KIND_HISTOGRAM,

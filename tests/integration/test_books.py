@@ -148,6 +148,49 @@ def what_was_forgotten_or_deleted_is_never_brought_back():
         expect(set(ids(place)) == {"keep"}, f"{ids(place)}")
 
 
+def an_outage_of_our_own_is_not_blamed_on_the_sources():
+    blogs = [Blog() for _ in range(3)]
+    ports = [blog.server_port for blog in blogs]
+    for blog in blogs:
+        blog.shutdown()
+        blog.server_close()
+    with harness.place() as place:
+        place.configure("earshot: 1\nsources:\n" + "".join(f"  - {{name: s{port}, use: feed, url: \"http://127.0.0.1:{port}/f\", every: 1s}}\n" for port in ports)
+                        + "network: {allow: [127.0.0.1]}\n")
+        lines = []
+        running = subprocess.Popen([str(harness.BUILD / "bin" / "earshot"), "run", "collect"], cwd=place.folder, env=place.environment, stderr=subprocess.PIPE, text=True)
+        threading.Thread(target=lambda: lines.extend(running.stderr), daemon=True).start()
+
+        def wait(what, seconds):
+            end = time.monotonic() + seconds
+            while time.monotonic() < end and not any(what in line for line in lines):
+                time.sleep(0.2)
+            expect(sum(what in line for line in lines) == 1, f"'{what}' is not said once: {''.join(lines)[-2000:]}")
+
+        try:
+            wait("our own network is away", 60)
+            time.sleep(5)  # attempts in between count as ours
+            for port in ports:
+                back = Blog.__new__(Blog)
+                http.server.ThreadingHTTPServer.__init__(back, ("127.0.0.1", port), Handler)
+                back.entries, back.requests, back.window = {"1": ("We wish it were blue.", -1)}, 0, 20
+                threading.Thread(target=back.serve_forever, daemon=True).start()
+                blogs.append(back)
+            wait("our own network is back", 90)
+            end = time.monotonic() + 60
+            while time.monotonic() < end and any(source["state"] != "ok" for source in json.loads(place.run("status", "-o", "json").stdout)["sources"]):
+                time.sleep(0.3)
+            sources = json.loads(place.run("status", "-o", "json").stdout)["sources"]
+            expect(len(sources) == 3 and all(source["state"] == "ok" for source in sources), f"{sources}")
+            expect(sum(hour.get("ours", 0) for source in sources for hour in source["hours"]) > 0, f"{sources}")
+        finally:
+            running.send_signal(signal.SIGTERM)
+            running.wait(30)
+            for blog in blogs[3:]:
+                blog.shutdown()
+                blog.server_close()
+
+
 if __name__ == "__main__":
-    sys.exit(harness.main(three_days_dead_are_noticed_shown_and_made_up_for, a_walk_beside_a_running_collector_is_told_and_done,
+    sys.exit(harness.main(an_outage_of_our_own_is_not_blamed_on_the_sources, three_days_dead_are_noticed_shown_and_made_up_for, a_walk_beside_a_running_collector_is_told_and_done,
                           what_was_forgotten_or_deleted_is_never_brought_back))
