@@ -20,7 +20,8 @@ class StackExchange(world.Platform):
 
     name = "stackexchange"
     page_sizes = (100, 100)
-    cells = {cell: "tested" for cell in world.CELLS}
+    cells = {**{cell: "tested" for cell in world.CELLS},
+             "deletions": "questions, tested; of an answer or a comment nothing is known but that it is not listed any more: it stays"}
     quota = 9990
     said_backoff = 0
 
@@ -144,7 +145,7 @@ class StackExchange(world.Platform):
     def expected(self):
         told = {}
         for post in self.world.posts:
-            if not self.is_shown(post):
+            if post.thread.deleted is not None:
                 continue
             fields = self.told(post, thread=str(post.thread.id))
             kind = self.kind(post)

@@ -416,7 +416,7 @@ def _honest(platform, touched, wanted, polls):
     deleted = [f"note {post.id})" in texts for post in touched["delete"]]
     late = [f"note {post.id})" in texts for post in touched["late"]]
     expect(cells["edits"] != "tested" or any(edited), "edits are called tested, but none was expected")
-    expect(cells["deletions"] != "tested" or not all(deleted), "deletions are called tested, but none was expected")
+    expect("tested" not in cells["deletions"] or not all(deleted), "deletions are called tested, but none was expected")
     expect(cells["late replies"] != "tested" or all(late), "late replies are called tested, but none was expected")
     expect(cells["budget"] != "tested" or (polls[0]["faults"] and polls[1]["faults"]), "budget is called tested, but nothing was refused")
     expect(cells["paging"] != "tested" or polls[0]["requests"] - polls[0]["faults"] > len(platform.configuration("")),
