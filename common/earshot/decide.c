@@ -85,14 +85,12 @@ static int write_set(const struct command_call *call, struct json_writer *writer
     return EXIT_DONE;
 }
 
-static int write_decision(const struct command_call *call, struct json_writer *writer,
-                          int64_t now_us, struct ear_error *err)
+int decision_begin(struct json_writer *writer, const char *who, const char *kind,
+                   const char *subject, int64_t now_us, struct ear_error *err)
 {
-    const struct label_values *options = call->options;
-    const char *user = options->who != NULL ? options->who : secure_getenv("USER");
+    const char *user = who != NULL ? who : secure_getenv("USER");
     char uuid[37];
     char at[INSTANT_SIZE];
-    int code = EXIT_DONE;
 
     if (make_uuid(uuid, err) != 0) {
         return -1;
@@ -101,8 +99,20 @@ static int write_decision(const struct command_call *call, struct json_writer *w
     json_member_string(writer, "id", uuid);
     json_member_string(writer, "at", instant_format(at, now_us));
     json_member_string(writer, "who", user == NULL ? "unknown" : user);
-    json_member_string(writer, "kind", "label");
-    json_member_string(writer, "subject", call->arguments[0]);
+    json_member_string(writer, "kind", kind);
+    json_member_string(writer, "subject", subject);
+    return 0;
+}
+
+static int write_decision(const struct command_call *call, struct json_writer *writer,
+                          int64_t now_us, struct ear_error *err)
+{
+    const struct label_values *options = call->options;
+    int code = EXIT_DONE;
+
+    if (decision_begin(writer, options->who, "label", call->arguments[0], now_us, err) != 0) {
+        return -1;
+    }
     json_member_string(writer, "post", call->arguments[0]);
     code = write_set(call, writer);
     json_member_string(writer, "note", options->note);

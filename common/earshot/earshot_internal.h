@@ -91,6 +91,12 @@ EAR_MUST_CHECK
 int publish_one(struct stream *stream, const char *topic, const char *key, const char *value,
                 int64_t at_us, struct ear_error *err);
 
+/* Begins a decision in an empty writer: an object with id, at, who (NULL: $USER), kind and subject,
+ * left open. */
+EAR_MUST_CHECK
+int decision_begin(struct json_writer *writer, const char *who, const char *kind,
+                   const char *subject, int64_t now_us, struct ear_error *err);
+
 /* --- the commands --- */
 
 struct deciding_options {
@@ -110,6 +116,13 @@ struct tap_values {
     bool json, meta, until_end;
     const char *from;
     struct ear_strings where;
+};
+
+struct ask_values {
+    bool no_wait;
+    int64_t limit;
+    const char *thread, *since, *until, *name, *who;
+    struct ear_strings sources;
 };
 
 struct label_values {
@@ -148,6 +161,7 @@ struct init_values {
 };
 
 int command_backfill(const struct command_call *call, struct ear_error *err);
+int command_ask(const struct command_call *call, struct ear_error *err);
 int command_check(const struct command_call *call, struct ear_error *err);
 int command_compact(const struct command_call *call, struct ear_error *err);
 int command_completion(const struct command_call *call, struct ear_error *err);
@@ -163,9 +177,9 @@ int command_status(const struct command_call *call, struct ear_error *err);
 int command_tap(const struct command_call *call, struct ear_error *err);
 int command_version(const struct command_call *call, struct ear_error *err);
 
-extern const struct ear_option backfill_options[], check_options[], compact_options[], decide_options[],
-    import_options[], init_options[], label_options[], run_options[], status_options[],
-    tap_options[], version_options[];
+extern const struct ear_option ask_options[], backfill_options[], check_options[],
+    compact_options[], decide_options[], import_options[], init_options[], label_options[],
+    run_options[], status_options[], tap_options[], version_options[];
 
 /* The table of main, for completion. */
 extern const struct command earshot_commands[];

@@ -72,8 +72,8 @@ static bool is_filtered(const struct view_options *options)
     const char *const given[] = {options->brand,   options->competitor, options->label,
                                  options->theme,   options->touchpoint, options->segment,
                                  options->channel, options->source,     options->tag,
-                                 options->lang,    options->contains,   options->since,
-                                 options->until};
+                                 options->lang,    options->contains,   options->ask,
+                                 options->since,   options->until};
 
     for (size_t i = 0; i < sizeof given / sizeof given[0]; i++) {
         if (given[i] != NULL) {

@@ -134,6 +134,14 @@ SELECT id, source, url, title, text, author, author_name, thread, created_us, ed
        wish, complaint, praise, version, channel, lang, body, hash
 FROM insight WHERE "row" = ?1;
 
+-- What tells whether a post answers an ask.
+-- name: insight_asked
+SELECT id, source, also, url, thread, created_us FROM insight WHERE "row" = ?1;
+
+-- The posts at an address. No index: only who shows an ask asks by it.
+-- name: insight_of_url
+SELECT id, thread FROM insight WHERE url = ?1 OR url = ?2 ORDER BY id LIMIT 500;
+
 -- name: insight_by_id
 SELECT "row" FROM insight ORDER BY id;
 
@@ -339,7 +347,7 @@ ON CONFLICT (id) DO NOTHING;
 SELECT body FROM decision WHERE post = ?1 AND kind = ?2 ORDER BY seq;
 
 -- name: decision_counts
-SELECT count(*), coalesce(sum(CASE WHEN i.hash IS NULL THEN 1 ELSE 0 END), 0)
+SELECT count(*), coalesce(sum(CASE WHEN i.hash IS NULL AND d.kind <> 'ask' THEN 1 ELSE 0 END), 0)
 FROM decision AS d LEFT JOIN insight AS i ON i.hash = d.post;
 
 -- name: forgotten_add

@@ -68,6 +68,8 @@ struct store_config {
     QUERY(INSIGHT_BODY, "insight_body")                                                            \
     QUERY(INSIGHT_HOLD_BODY, "insight_hold_body")                                                  \
     QUERY(INSIGHT_SHOW, "insight_show")                                                            \
+    QUERY(INSIGHT_ASKED, "insight_asked")                                                          \
+    QUERY(INSIGHT_OF_URL, "insight_of_url")                                                        \
     QUERY(INSIGHT_BY_ID, "insight_by_id")                                                          \
     QUERY(INSIGHT_STATE, "insight_state")                                                          \
     QUERY(INSIGHT_SPAN, "insight_span")                                                            \

@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/settings/settings.h"
 #include "common/text/text.h"
+#include "sinks/asks/asks.h"
 #include "sinks/names.h"
 #include "sinks/setup.h"
 #include "sinks/trends/view_internal.h"
@@ -43,6 +44,7 @@ const struct ear_option view_options[] = {
     OPTION(tag, "only sources with this tag"),
     OPTION(lang, "only this language: en, de, …"),
     OPTION(contains, "only posts with these words in title or text"),
+    OPTION(ask, "only what answers this ask (earshot ask list)"),
     OPTION(since, "from this date, instant or so long ago (30d)"),
     OPTION(until, "up to this date or instant, not included (now)"),
     {"audience", EAR_CHOICE, offsetof(struct view_options, audience), "public|internal|ours|all",
@@ -194,6 +196,31 @@ static int read_names(struct view *view, struct ear_error *err)
     return there < 0 ? -1 : 0;
 }
 
+/* The ask of the filter narrows the period too; one that is not known is said, and nothing fits. */
+static int read_ask(struct view *view, const struct command_call *call, struct ear_error *err)
+{
+    const char *id = view->options->ask;
+    const struct ask *ask = NULL;
+
+    if (id == NULL || view->store == NULL) {
+        return 0;
+    }
+    view->asks = calloc(1, sizeof *view->asks);
+    if (view->asks == NULL) {
+        return ear_fail_memory(err, "the asks");
+    }
+    if (asks_load(view->asks, view->store, err) != 0) {
+        return -1;
+    }
+    ask = asks_find(view->asks, id);
+    if (ask == NULL) {
+        log_plain(call->program, "--ask: no ask is called '%s'; earshot ask list names them", id);
+        view->impossible = true;
+        return 0;
+    }
+    return ask_filter_new(&view->ask_filter, view->store, ask, err);
+}
+
 int view_open(struct view *view, const struct command_call *call, bool all_time,
               struct ear_error *err)
 {
@@ -214,7 +241,7 @@ int view_open(struct view *view, const struct command_call *call, bool all_time,
         return code;
     }
     if (open_store(view, call, err) != 0 || read_words(view, call, err) != 0 ||
-        (view->store != NULL && read_names(view, err) != 0)) {
+        read_ask(view, call, err) != 0 || (view->store != NULL && read_names(view, err) != 0)) {
         view_close(view);
         return -1;
     }
@@ -245,6 +272,11 @@ void view_close(struct view *view)
     }
     free(view->names);
     free(view->contains);
+    ask_filter_free(view->ask_filter);
+    if (view->asks != NULL) {
+        asks_clear(view->asks);
+        free(view->asks);
+    }
     if (view->store != NULL && !view->borrowed) {
         store_rollback(view->store);
         store_close(view->store);
@@ -389,6 +421,10 @@ static int row_fits(bool *out, struct walk *walk, struct ear_error *err)
     int there = 0;
 
     *out = true;
+    if (view->ask_filter != NULL &&
+        (ask_filter_fits(out, view->ask_filter, walk->post.row, err) != 0 || !*out)) {
+        return err->kind == EAR_NONE ? 0 : -1;
+    }
     if (view->contains == NULL && view->options->tag == NULL && view->options->segment == NULL) {
         return 0;
     }

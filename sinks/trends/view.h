@@ -19,6 +19,8 @@
 #include "common/error.h"
 #include "common/option.h"
 
+struct ask_filter;
+struct asks;
 struct command_call;
 struct settings;
 struct store;
@@ -27,7 +29,7 @@ struct zone;
 /* As people type it; NULL: not given. Filled by view_options. */
 struct view_options {
     const char *brand, *competitor, *label, *theme, *touchpoint, *segment, *channel, *source, *tag;
-    const char *lang, *contains, *since, *until, *audience, *feed;
+    const char *lang, *contains, *since, *until, *audience, *feed, *ask;
     int64_t limit; /* rows of a table; 0: all */
     bool posts;
 };
@@ -46,8 +48,10 @@ struct view {
     int audience;       /* -1: all */
     bool impossible;    /* a word of the filter occurs nowhere */
     char *contains;     /* folded; NULL: not asked for */
-    bool borrowed;      /* the store is not ours to close */
-    char **names;       /* [name_count] words by number; NULL where unused */
+    struct asks *asks;  /* read where --ask was given; NULL: not */
+    struct ask_filter *ask_filter; /* NULL: whatever it answers */
+    bool borrowed;                 /* the store is not ours to close */
+    char **names;                  /* [name_count] words by number; NULL where unused */
     size_t name_count;
 };
 
@@ -118,6 +122,7 @@ int view_completeness(struct view_complete *out, const struct view *view, struct
 
 /* --- the commands --- */
 
+int asks_command(const struct command_call *call, struct ear_error *err);
 int trends_command(const struct command_call *call, struct ear_error *err);
 int wishes_command(const struct command_call *call, struct ear_error *err);
 int complaints_command(const struct command_call *call, struct ear_error *err);

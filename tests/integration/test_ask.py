@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Asks: what answers a question put out, whichever came first, the ask or the answer."""
+
+import json
+import os
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from harness import expect, main, place  # pylint: disable=wrong-import-position
+
+THREAD = "https://forum.acme.example/t/colours/12"
+NOW = "2026-11-22T12:00:00Z"
+
+
+def post(number, text, **more):
+    return {"id": f"p{number}", "text": text, "created_at": f"2026-11-{10 + number:02}T10:00:00Z", "author": f"user{number}", **more}
+
+
+FORUM = [
+    post(1, "We ask you: which colour next?", url=f"{THREAD}/1", thread="12"),
+    post(2, "I wish there was a green one", url=f"{THREAD}/2", thread="12"),
+    post(3, "Red, please", url="https://forum.acme.example/posts/3", thread="12"),
+    post(4, "Another thread altogether", url="https://forum.acme.example/t/colours/123/1", thread="123"),
+    post(5, "Blue would be great", url=f"{THREAD}/5#last", thread="12", author="user2"),
+    post(9, "far too late: yellow", url=f"{THREAD}/9", thread="12"),
+]
+FORUM[0]["url"] = THREAD
+
+
+def write(where, name, posts):
+    (where.folder / name).write_text("".join(json.dumps(one) + "\n" for one in posts), encoding="utf-8")
+
+
+def shown(where, *arguments):
+    return json.loads(where.run("ask", *arguments, "-o", "json", environment={"EARSHOT_NOW": NOW}).stdout)
+
+
+def keys(answer):
+    return sorted(row["key"].rsplit(":", 1)[1] for row in answer["rows"])
+
+
+def configured():
+    return "earshot: 1\nbrands: {Acme: [acme]}\nsources:\n  - {name: forum, use: file, path: forum.ndjson}\n  - {name: ideas, use: file, path: ideas.ndjson}\n" \
+           "  - {name: other, use: file, path: other.ndjson}\n"
+
+
+def replies_in_the_thread_belong_to_the_ask():
+    with place() as where:
+        now = {"environment": {"EARSHOT_NOW": NOW}}
+        where.configure(configured())
+        write(where, "ideas.ndjson", [])
+        # Of the same name on another host of ours, in a thread of the same number.
+        write(where, "other.ndjson", [post(2, "A thread 12 of somebody else", url="https://other.example/t/x/12/2", thread="12")])
+        write(where, "forum.ndjson", FORUM[:2])
+        where.once(**now)
+        done = where.run("ask", "new", "Which colour next?", "--thread", f"{THREAD}/#reply", "--until", "2026-11-18", **now)
+        expect(done.stdout.strip() == "which-colour-next", done.stdout)
+        expect(keys(shown(where, "show", "which-colour-next")) == ["p1", "p2"], "what came before the ask was made known")
+        write(where, "forum.ndjson", FORUM)
+        where.once(**now)
+        answer = shown(where, "show", "which-colour-next")
+        expect(keys(answer) == ["p1", "p2", "p3", "p5"], f"by its address, by its conversation, not after the end: {answer}")
+        expect((answer["posts"], answer["people"], answer["title"], answer["open"]) == (4, 3, "Which colour next?", False), answer)
+        expect(answer["wish"] >= 1 and [row["key"] for row in answer["rows"]][0].endswith("p5"), f"the newest first: {answer}")
+        # An edit takes it out of the thread, a deletion out of the store.
+        edited = [dict(one) for one in FORUM]
+        edited[1].update(url="https://forum.acme.example/t/else/77/1", thread="77", edited_at="2026-11-21T10:00:00Z")
+        edited[2] = {"id": "p3", "deleted": True}
+        write(where, "forum.ndjson", edited)
+        where.once(**now)
+        expect(keys(shown(where, "show", "which-colour-next")) == ["p1", "p5"], "as the posts now stand")
+
+
+def entries_of_a_source_belong_to_the_ask_and_views_filter_by_it():
+    with place() as where:
+        now = {"environment": {"EARSHOT_NOW": NOW}}
+        where.configure(configured())
+        for name in ("forum.ndjson", "other.ndjson"):
+            write(where, name, FORUM)
+        write(where, "ideas.ndjson", [post(1, "I wish it could fly", author="a"), post(8, "I wish it could swim", author="b"),
+                                      post(9, "I wish it could sing", author="c")])
+        where.run("ask", "new", "What is missing?", "--source", "ideas", "--since", "2026-11-15", "--name", "missing", **now)
+        where.run("ask", "new", "Nobody answers", "--source", "ideas", **now)
+        where.once(**now)
+        answer = shown(where, "show", "missing")
+        expect(keys(answer) == ["p8", "p9"] and answer["open"] and answer["sources"] == ["ideas"], answer)
+        listed = {row["key"]: row["posts"] for row in shown(where, "list")["rows"]}
+        expect(listed == {"missing": 2, "nobody-answers": 0}, f"of a source what comes from now on: {listed}")
+        exported = where.lines("export", "posts", "--ask", "missing", "-o", "json", **now)
+        expect(sorted(one["text"] for one in exported) == ["I wish it could sing", "I wish it could swim"], exported)
+        wishes = json.loads(where.run("wishes", "--ask", "missing", "-o", "json", **now).stdout)
+        expect({row["key"] for row in wishes["rows"]} <= {one["id"] for one in exported} and wishes["rows"], wishes)
+        where.run("ask", "end", "missing", "--until", "2026-11-19", **now)
+        answer = shown(where, "show", "missing")
+        expect(keys(answer) == ["p8"] and not answer["open"] and answer["title"] == "What is missing?", f"ended, the rest as it was: {answer}")
+        status = json.loads(where.run("status", "-o", "json", codes=(0, 1), **now).stdout)
+        expect("decisions_waiting" not in json.dumps(status) or '"decisions_waiting": 0' in json.dumps(status), "an ask waits for no post")
+        table = where.run("ask", "list", "-o", "table", **now).stdout
+        expect("missing" in table and "What is missing?" in table and "1 posts" in table, table)
+
+
+def what_makes_no_ask_is_told():
+    with place() as where:
+        where.configure(configured())
+        for name in ("forum.ndjson", "other.ndjson", "ideas.ndjson"):
+            write(where, name, FORUM[:1])
+        cases = [(("new", "Where?"), "--thread URL or --source NAME"), (("new", "", "--source", "ideas"), "say what was asked"),
+                 (("new", "x", "--thread", "12"), "takes an address"), (("new", "???", "--source", "ideas"), "--name NAME"),
+                 (("new", "x", "--source", "ideas", "--until", "soon"), "--until"), (("end",), "say which"), (("sohw", "x"), "show")]
+        for arguments, part in cases:
+            done = where.run("ask", *arguments, codes=(2,))
+            expect(part in done.stderr, f"{arguments}: {done.stderr}")
+        where.once()
+        done = where.run("ask", "show", "nobody", codes=(1,))
+        expect("no ask is called 'nobody'" in done.stderr, done.stderr)
+        expect("no ask yet" in where.run("ask", "-o", "table").stdout, "an empty list acts")
+
+
+if __name__ == "__main__":
+    os.environ.pop("EARSHOT_CONFIG", None)
+    sys.exit(main(replies_in_the_thread_belong_to_the_ask, entries_of_a_source_belong_to_the_ask_and_views_filter_by_it,
+                  what_makes_no_ask_is_told))
