@@ -11,9 +11,9 @@
  * server's word ("so many left, until then"), less what went since; the stricter one holds. Time is
  * an argument everywhere.
  *
- * Fairness: the queue gives turns (fetch_host.c), and a source that took half as much again as its share
- * leaves the last quarter of each window to the others, so that one long walk into the past does
- * not silence all who share its credential until midnight.
+ * Fairness: the queue gives turns (fetch_host.c), and a source that took half as much again as its
+ * share leaves the last quarter of each window to the others, so that one long walk into the past
+ * does not silence all who share its credential until midnight.
  */
 
 #include "collectors/fetch/fetch_internal.h"
@@ -26,7 +26,7 @@
 #include "common/instant.h"
 
 #define LEFT_TO_OTHERS 0.25
-#define HEAVY 1.5 /* times its share */
+#define HEAVY 1.5                     /* times its share */
 #define STEP_BACK_US CLOCK_MINUTE_US  /* smaller ones are waited out */
 #define SHARER_LEAST_US CLOCK_HOUR_US /* how long a source counts as one that shares */
 #define SHARER_MOST_US (26 * CLOCK_HOUR_US)

@@ -35,7 +35,7 @@ records: /posts/*
 page: {{kind: token, from: /next, into: after}}
 cursor: {{by: /at, as: time, order: newest, overlap: 1s}}
 map: {{id: /id, url: "{{base}}/p/{{/id}}", text: /text, created_at: /at, author: {{id: /who}}}}
-limit: {{requests: {QUOTA}, per: {WINDOW_S}s, remaining: X-Left, reset: X-Reset, reset_as: seconds}}
+limit: {{requests: {QUOTA}, per: {WINDOW_S}s}}
 """
 
 
@@ -52,16 +52,16 @@ class Server(http.server.ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def spend(self):
-        """What is left after this one; None: it was one too many."""
+        """False: it was one too many. Nothing is said of what is left: whoever asks has to count."""
         now = time.monotonic()
         while self.went and now - self.went[0] >= WINDOW_S:
             self.went.popleft()
         if len(self.went) >= QUOTA:
             self.refused += 1
-            return None
+            return False
         self.went.append(now)
         self.requests += 1
-        return QUOTA - len(self.went)
+        return True
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -70,11 +70,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def say(self, status, value, headers=()):
+    def say(self, status, value):
         body = json.dumps(value).encode()
         self.send_response(status)
-        for name, text in headers:
-            self.send_header(name, str(text))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -95,15 +93,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if self.server.token is None or self.headers.get("Authorization") != f"Bearer {self.server.token}":
                 self.server.unauthorised += 1
                 return self.say(401, {"error": "invalid_token"})
-            left = self.server.spend()
-        if left is None:
+            good = self.server.spend()
+        if not good:
             return self.say(429, {})
         start = int(query.get("after", "0"))
         numbers = range(start, min(start + PAGE, POSTS))
         posts = [{"id": f"{query['board']}{n}", "text": f"Post {n} wishes for more", "who": f"p{n % 7}",
                   "at": (self.server.now - datetime.timedelta(minutes=n + 1)).isoformat()} for n in numbers]
         after = {"next": str(start + PAGE)} if start + PAGE < POSTS else {}
-        return self.say(200, {"posts": posts, **after}, [("X-Left", left), ("X-Reset", WINDOW_S)])
+        return self.say(200, {"posts": posts, **after})
 
 
 def holds_secret(data):
