@@ -105,6 +105,7 @@ static int load_walk(struct walk *walk, const struct json_node *node, struct ear
     walk->old = integer_of(node, "old", 0);
     walk->began_us = integer_of(node, "began", 0);
     walk->revisits = (unsigned)(integer_of(node, "revisits", 0) & 0xff);
+    walk->doubted = boolean_of(node, "doubted");
     walk->cut = boolean_of(node, "cut");
     load_recent(walk->recent, &walk->recent_count, json_get(node, "recent"));
     walk->stuck = (uint64_t)integer_of(node, "stuck", 0);
@@ -400,6 +401,7 @@ static void write_walk(struct json_writer *writer, const char *name, const struc
     member_number(writer, "old", walk->old, 0);
     json_member_integer(writer, "began", walk->began_us);
     member_number(writer, "revisits", (int64_t)walk->revisits, 0);
+    member_boolean(writer, "doubted", walk->doubted);
     member_boolean(writer, "cut", walk->cut);
     write_recent(writer, walk->recent, walk->recent_count);
     member_number(writer, "stuck", (int64_t)walk->stuck, 0);

@@ -328,6 +328,7 @@ int engine_step(void *state, const struct fetch_answer *answer, const struct sou
     struct engine *engine = state;
 
     engine->decided = false;
+    engine->turn = turn;
     if (answer != NULL && take_answer(engine, answer, output, turn, err) != 0) {
         return -1;
     }

@@ -85,6 +85,7 @@ struct walk {
         recent[KEPT_RECENT_MAX]; /* AS_TEXT: hashes of the values it showed, from its head on */
     size_t recent_count;
     unsigned revisits;  /* bit i: revisits[i] is done with it */
+    bool doubted;       /* the list ended before what was read before: it was asked again */
     bool cut;           /* a page was passed over: not all was shown */
     uint64_t stuck;     /* the child that ended the last poll; 0: none did */
     int64_t stuck_many; /* how many in a row */
@@ -316,10 +317,11 @@ struct engine {
     char budget_id[FETCH_BUDGET_ID_SIZE];
     struct fetch_budget budget;
 
-    bool decided;    /* the step is over: turn says what next */
-    int64_t unsaved; /* children since the cursor was put */
-    bool save;       /* it is to be put with this step */
-    char say[512];   /* turn->why */
+    struct source_turn *turn; /* of this step */
+    bool decided;             /* the step is over: turn says what next */
+    int64_t unsaved;          /* children since the cursor was put */
+    bool save;                /* it is to be put with this step */
+    char say[512];            /* turn->why */
 };
 
 /* The time now: a poll may take hours. */

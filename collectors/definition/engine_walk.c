@@ -503,25 +503,35 @@ static bool has_reached_floor(const struct engine *engine)
     return is_behind(engine, 0) && (engine->sight.count == 1 || is_behind(engine, 1));
 }
 
+/* Did the walk end before it met what was read before? */
+static bool leaves_gap(const struct engine *engine, bool exhausted)
+{
+    const struct walk *walk = engine->walk;
+    const struct kept_list *at = engine->at;
+    const struct cursor *cursor = &at->list->cursor;
+
+    if (walk->kind != WALK_HEAD || walk->first || !walk->down || !cursor->given) {
+        return false;
+    }
+    if (exhausted && ((cursor->into != NULL && !is_withheld(engine)) || cursor->by_link)) {
+        return false; /* the server itself stops where we stood */
+    }
+    if (is_numeric(cursor) ? walk->has_low && walk->low <= at->at : walk->old > 0) {
+        return false;
+    }
+    return true;
+}
+
 static int tell_gap(struct engine *engine, bool exhausted, const struct source_output *output,
                     struct ear_error *err)
 {
     const struct walk *walk = engine->walk;
     const struct kept_list *at = engine->at;
-    const struct cursor *cursor = &at->list->cursor;
     char why[160];
 
-    if (output->gap == NULL || walk->kind != WALK_HEAD || walk->first || !walk->down) {
+    if (output->gap == NULL || !leaves_gap(engine, exhausted) ||
+        (exhausted && !walk->has_low && walk->text == NULL)) { /* nothing at all is no gap */
         return 0;
-    }
-    if (exhausted && ((cursor->into != NULL && !is_withheld(engine)) || cursor->by_link)) {
-        return 0; /* the server itself stops where we stood */
-    }
-    if (is_numeric(cursor) ? !walk->has_low || walk->low <= at->at : walk->old > 0) {
-        return 0; /* it met what was read before */
-    }
-    if (exhausted && !walk->has_low && walk->text == NULL) {
-        return 0; /* nothing at all */
     }
     if (exhausted) {
         (void)snprintf(why, sizeof(why), "the server has nothing older any more");
@@ -736,6 +746,18 @@ int walk_go_on(struct engine *engine, char *text, bool *over, const struct sourc
     if (result != 0 || (*over && engine->poll->probe)) {
         free(text);
         return result;
+    }
+    if (*over && text == NULL && !walk->doubted && leaves_gap(engine, true)) {
+        /* half an answer looks like the end of the list: only the second one is believed */
+        walk->doubted = true;
+        walk->pages--;
+        *over = false;
+        (void)snprintf(engine->say, sizeof(engine->say),
+                       "the list ends before what was read before; it is asked again");
+        engine->turn->next = SOURCE_LATER;
+        engine->turn->why = engine->say;
+        engine->decided = engine->save = true;
+        return 0;
     }
     if (*over) {
         result = finish(engine, text == NULL, output, err);

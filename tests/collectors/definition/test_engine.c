@@ -342,6 +342,62 @@ static void a_walk_that_meets_its_limit_tells_a_gap(void **state)
     free_place(paper, forum);
 }
 
+static void half_an_answer_is_not_the_end_of_the_list(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 6; i++) { /* those that are walked back */
+        struct paper *paper = new_paper();
+        struct forum *forum = calloc(1, sizeof *forum);
+
+        forum->page = 5;
+        forum_fill(forum, 20, 600, 3600);
+        open_place(paper, places[i].yaml, forum);
+        paper_poll_well(paper);
+        paper->now_us += HOUR_US;
+        for (int k = 0; k < 17; k++) {
+            forum_add(forum, paper->now_us / SECOND_US - 600 + k * 30, 0);
+        }
+        forum->fault_in = 3;
+        forum->fault_status = 200;
+        forum->fault_body = "{\"posts\":[]}";
+        if (paper_poll(paper) != PAPER_LATER) {
+            fail_msg("%s: %d\n%s", places[i].name, (int)paper->end, paper->log);
+        }
+        paper->now_us += 60 * SECOND_US;
+        paper_poll_well(paper);
+        forum_compare(forum, paper);
+        assert_int_equal(paper->gaps, 0);
+        free_place(paper, forum);
+    }
+}
+
+/* The server forgot what was read before: said once, after it was asked twice. */
+static void a_list_that_lost_its_past_tells_a_gap(void **state)
+{
+    struct paper *paper = new_paper();
+    struct forum *forum = calloc(1, sizeof *forum);
+
+    (void)state;
+    forum->page = 5;
+    forum_fill(forum, 20, 600, 3600);
+    open_place(paper, places[0].yaml, forum);
+    paper_poll_well(paper);
+    for (size_t i = 0; i < 20; i++) {
+        forum->posts[i].deleted = true;
+    }
+    paper->now_us += HOUR_US;
+    forum_add(forum, paper->now_us / SECOND_US - 60, 0);
+    assert_int_equal(paper_poll(paper), PAPER_LATER);
+    assert_int_equal(paper->gaps, 0);
+    paper->now_us += 60 * SECOND_US;
+    paper_poll_well(paper);
+    assert_int_equal(paper->gaps, 1);
+    paper->now_us += 60 * SECOND_US;
+    paper_poll_well(paper);
+    assert_int_equal(paper->gaps, 0);
+    free_place(paper, forum);
+}
+
 static void serve_for_ever(void *world, const struct fetch_request *request, struct reply *reply)
 {
     const char *mode = world;
@@ -934,6 +990,8 @@ int main(void)
         cmocka_unit_test(an_old_post_pinned_on_top_stops_no_walk),
         cmocka_unit_test(secrets_never_get_into_the_cursor),
         cmocka_unit_test(a_walk_that_meets_its_limit_tells_a_gap),
+        cmocka_unit_test(half_an_answer_is_not_the_end_of_the_list),
+        cmocka_unit_test(a_list_that_lost_its_past_tells_a_gap),
         cmocka_unit_test(a_server_that_goes_in_circles_ends_the_walk),
         cmocka_unit_test(links_stay_on_the_host),
         cmocka_unit_test(what_moves_to_the_end_of_a_list_loses_nothing),
