@@ -159,13 +159,27 @@ static char *header_named(const char *name, bool *failed)
     return copy;
 }
 
-/* A place for another window: a new one, or that of a limit that nobody names any more. */
+struct window *budget_add_window(struct budget *budget)
+{
+    struct window *grown =
+        realloc(budget->windows, (budget->window_count + 1) * sizeof(*budget->windows));
+
+    if (grown == NULL) {
+        return NULL;
+    }
+    budget->windows = grown;
+    grown[budget->window_count] = (struct window){.until_us = INT64_MIN};
+    return &grown[budget->window_count++];
+}
+
+/* A place for another window: a new one, or that of a limit that nobody names any more. NULL: too
+ * many, or out of memory. */
 static struct window *room_for_window(struct budget *budget)
 {
     if (budget->window_count < FETCH_LIMITS_MAX) {
-        return &budget->windows[budget->window_count++];
+        return budget_add_window(budget);
     }
-    for (size_t i = 0; i < FETCH_LIMITS_MAX; i++) {
+    for (size_t i = 0; i < budget->window_count; i++) {
         if (!budget->windows[i].named) {
             window_clear(&budget->windows[i]);
             return &budget->windows[i];
@@ -195,8 +209,10 @@ static int name_window(struct budget *budget, const struct fetch_limit *limit, i
         window = room_for_window(budget);
         if (window == NULL) {
             zone_close(zone);
-            return ear_fail(err, EAR_CONFIG, "limit: one budget has at most %d limits",
-                            FETCH_LIMITS_MAX);
+            return budget->window_count < FETCH_LIMITS_MAX
+                       ? ear_fail_memory(err, "a budget")
+                       : ear_fail(err, EAR_CONFIG, "limit: one budget has at most %d limits",
+                                  FETCH_LIMITS_MAX);
         }
         *window = (struct window){.units = limit->units,
                                   .per_us = limit->per_us,
@@ -260,6 +276,7 @@ static void budget_free(struct budget *budget)
     for (size_t i = 0; i < budget->window_count; i++) {
         window_clear(&budget->windows[i]);
     }
+    free(budget->windows);
     free(budget->sharers);
     free(budget->id);
     free(budget);

@@ -108,14 +108,15 @@ static int read_budget(struct budgets *budgets, const struct json_node *node, in
         budget->rest_us = INT64_MIN;
     }
     for (; each != NULL && budget->window_count < FETCH_LIMITS_MAX; each = json_next(each)) {
-        struct window *window = &budget->windows[budget->window_count];
+        struct window *window = budget_add_window(budget);
 
-        if (read_window(window, each, now_us)) {
-            budget->window_count++;
-        } else {
+        if (window == NULL) {
+            return ear_fail_memory(err, "a budget");
+        }
+        if (!read_window(window, each, now_us)) {
             zone_close(window->zone);
             free(window->zone_name);
-            *window = (struct window){0};
+            budget->window_count--;
         }
     }
     return 0;

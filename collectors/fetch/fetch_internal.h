@@ -96,7 +96,7 @@ struct sharer {
 /* Times are wall times; see budgets_now. */
 struct budget {
     char *id;
-    struct window windows[FETCH_LIMITS_MAX];
+    struct window *windows; /* [window_count], at most FETCH_LIMITS_MAX; moves when one is added */
     size_t window_count;
     int64_t rest_us;        /* nothing goes before; INT64_MIN: no rest */
     int64_t refusals;       /* answers in a row that said "too many" without saying until when */
@@ -150,6 +150,8 @@ int64_t budget_share_us(struct budget *budget, int64_t now_us);
 double budget_left(struct budget *budget, int64_t now_us);
 /* Brings a window up to date; returns what was spent in it. */
 double window_spent(struct window *window, int64_t now_us);
+/* Another window, empty; NULL: out of memory. */
+struct window *budget_add_window(struct budget *budget);
 /* The window of a limit, NULL: none. */
 struct window *budget_window(struct budget *budget, const struct fetch_limit *limit);
 

@@ -572,6 +572,35 @@ static void a_restart_begins_no_new_quota(void **state)
     close_fetch(bench);
 }
 
+static void a_limit_that_nobody_names_any_more_binds_nobody(void **state)
+{
+    struct bench *bench = *state;
+    const struct fetch_limit old = {.units = 1, .per_us = HOUR};
+    const struct fetch_limit wider = {.units = 2, .per_us = HOUR};
+    const struct fetch_budget before = {"a", &old, 1, 1};
+    const struct fetch_budget after = {"a", &wider, 1, 1};
+    struct fetch_limit many[FETCH_LIMITS_MAX + 1];
+    const struct fetch_budget too_many = {"b", many, FETCH_LIMITS_MAX + 1, 1};
+    struct ear_error err = {0};
+
+    set_clock(bench, NULL);
+    open_fetch(bench, true);
+    ask(bench, &before);
+    assert_true(wait_of(bench, &before) > 50 * MINUTE);
+    close_fetch(bench);
+    open_fetch(bench, true);
+    assert_int_equal(wait_of(bench, &after), 0);
+    ask(bench, &after);
+    ask(bench, &after);
+    assert_true(wait_of(bench, &after) > 50 * MINUTE);
+    for (size_t i = 0; i <= FETCH_LIMITS_MAX; i++) {
+        many[i] = (struct fetch_limit){.units = 1, .per_us = HOUR + (int64_t)i};
+    }
+    assert_int_equal(start_as(bench, "s", &too_many, "/echo", NULL, &err), -1);
+    assert_int_equal(err.kind, EAR_CONFIG);
+    close_fetch(bench);
+}
+
 static void a_killed_process_loses_no_more_than_a_second(void **state)
 {
     struct bench *bench = *state;
@@ -768,6 +797,7 @@ int main(void)
         cmocka_unit_test(a_429_lets_all_of_its_budget_rest),
         cmocka_unit_test(a_429_that_says_nothing_makes_it_rest_longer_each_time),
         cmocka_unit_test(a_restart_begins_no_new_quota),
+        cmocka_unit_test(a_limit_that_nobody_names_any_more_binds_nobody),
         cmocka_unit_test(a_killed_process_loses_no_more_than_a_second),
         cmocka_unit_test(a_file_that_is_not_understood_is_as_good_as_none),
         cmocka_unit_test(a_long_walk_leaves_a_quarter_to_the_others),
