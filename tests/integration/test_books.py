@@ -7,11 +7,13 @@ import contextlib
 import datetime
 import http.server
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 
 import harness
 from harness import expect
@@ -148,6 +150,84 @@ def what_was_forgotten_or_deleted_is_never_brought_back():
         expect(set(ids(place)) == {"keep"}, f"{ids(place)}")
 
 
+class Forum(http.server.ThreadingHTTPServer):
+    """The newest posts of a Discourse forum, fifty a page before an id; a post an hour, the newest an hour ago."""
+
+    def __init__(self, posts):
+        super().__init__(("127.0.0.1", 0), ForumHandler)
+        self.posts, self.pages = posts, []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, *_):  # a collector that is killed hangs up
+        pass
+
+
+class ForumHandler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):  # noqa: N802
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
+        before = int(query.get("before", ["1000000"])[0])
+        first = min(before, self.server.posts + 1)
+        self.server.pages.append(first)
+        time.sleep(0.05)
+        page = []
+        for number in range(first - 1, max(first - 51, 0), -1):
+            at = (NOW - datetime.timedelta(hours=1 + self.server.posts - number)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+            page.append({"id": number, "topic_id": 7, "topic_slug": "t", "topic_title": "T", "post_number": number, "post_type": 1, "user_id": 5, "username": "jo",
+                         "raw": f"I wish for thing number {number}.", "cooked": f"<p>I wish for thing number {number}.</p>", "created_at": at, "updated_at": at,
+                         "reply_count": 0, "version": 1, "user_deleted": False, "deleted_at": None, "hidden": False})
+        body = json.dumps({"latest_posts": page}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def a_walk_of_a_forum_is_killed_and_brings_every_post_once():
+    forum = Forum(2400)  # a hundred days
+    try:
+        with harness.place() as place:
+            place.configure(f"earshot: 1\nsources:\n  - {{name: forum, use: discourse, base: \"http://127.0.0.1:{forum.server_port}\", every: 1h, history: 1d}}\n"
+                            "network: {allow: [127.0.0.1]}\n")
+            at = {"EARSHOT_NOW": instant()}
+            place.once(environment=at)
+            expect(24 <= len(ids(place)) <= 100, f"{len(ids(place))} posts of a day")
+            first = len(forum.pages)
+            command = [str(harness.BUILD / "bin" / "earshot"), "backfill", "forum"]
+            for kill in range(5):
+                seen = len(forum.pages)
+                walking = subprocess.Popen([*command, *(["--since", "80d"] if kill == 0 else [])], cwd=place.folder, env={**place.environment, **at},
+                                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+                end = time.monotonic() + 30
+                while time.monotonic() < end and len(forum.pages) < seen + 4 and walking.poll() is None:
+                    time.sleep(0.01)
+                os.killpg(walking.pid, signal.SIGKILL)
+                walking.wait()
+            line = json.loads(place.run(*command[1:], "-o", "json", environment=at).stdout)
+            expect(line["done"] is True and line["error"] is None, f"{line}")
+            texts = ids(place)
+            wanted = 80 * 24
+            expect(wanted - 1 <= len(texts) <= wanted + 51, f"{len(texts)} posts, {wanted} hours")
+            expect(set(texts) == {str(number) for number in range(2400 - len(texts) + 1, 2401)}, "not one piece")
+            published = [json.loads(each)["id"] for each in place.run("tap", "posts", "--from", "0", "--until-end").stdout.splitlines()]
+            expect(len(published) == len(set(published)) == len(texts), f"{len(published)} messages of {len(texts)} posts")
+            least = 80 * 24 // 50
+            spent = len(forum.pages) - first
+            expect(spent <= least + 5 * 6, f"{spent} requests where {least} are the least, with five kills")
+            # an ordinary poll goes on where it was
+            before = len(forum.pages)
+            forum.posts += 1
+            place.once(environment={"EARSHOT_NOW": instant(1)})
+            expect(len(ids(place)) == len(texts) + 1 and len(forum.pages) - before <= 3, f"{len(forum.pages) - before} requests")
+            print(f"   {len(texts)} posts, {spent} requests where {least} are the least, five kills")
+    finally:
+        forum.shutdown()
+        forum.server_close()
+
+
 def an_outage_of_our_own_is_not_blamed_on_the_sources():
     blogs = [Blog() for _ in range(3)]
     ports = [blog.server_port for blog in blogs]
@@ -192,5 +272,5 @@ def an_outage_of_our_own_is_not_blamed_on_the_sources():
 
 
 if __name__ == "__main__":
-    sys.exit(harness.main(an_outage_of_our_own_is_not_blamed_on_the_sources, three_days_dead_are_noticed_shown_and_made_up_for, a_walk_beside_a_running_collector_is_told_and_done,
+    sys.exit(harness.main(a_walk_of_a_forum_is_killed_and_brings_every_post_once, an_outage_of_our_own_is_not_blamed_on_the_sources, three_days_dead_are_noticed_shown_and_made_up_for, a_walk_beside_a_running_collector_is_told_and_done,
                           what_was_forgotten_or_deleted_is_never_brought_back))
