@@ -365,6 +365,9 @@ int ask_send(struct engine *engine, enum asked_for what, struct source_turn *tur
 char *ask_link(const struct engine *engine, const char *from, const char *link,
                struct ear_error *err);
 
+/* Takes the members of a URL's query out that hold a secret, in place. */
+void ask_drop_secrets(const struct engine *engine, char *url);
+
 /* --- engine_auth.c --- */
 
 /* Fills in who we are. -1: EAR_REJECT, EAR_FATAL. */
@@ -448,6 +451,19 @@ void walk_unchanged(struct engine *engine);
 /* Whether the first page may be asked for only if it has changed. */
 bool walk_may_be_same(const struct engine *engine);
 
+/* For the two files of walks. */
+const struct list *walk_list(const struct engine *engine);
+bool walk_is_numeric(const struct cursor *cursor);
+bool walk_is_text(const struct cursor *cursor);
+bool walk_is_time(const struct cursor *cursor);
+int64_t walk_less(int64_t value, int64_t by); /* never below INT64_MIN */
+int64_t walk_lower(int64_t one, int64_t other);
+/* So long ago, in whole seconds: some servers take no others. */
+int64_t walk_ago(const struct engine *engine, int64_t span_us);
+/* The cursor is older than what the server lets one ask from: then it is not sent at all. */
+bool walk_withholds(const struct engine *engine);
+void walk_forget_page(struct engine *engine);
+
 /* --- engine_frame.c --- */
 
 EAR_MUST_CHECK
@@ -460,11 +476,18 @@ EAR_MUST_CHECK
 int frame_go_on(struct engine *engine, const struct source_output *output, struct source_turn *turn,
                 struct ear_error *err);
 
-/* A page came. */
+/* A page came: engine_answer.c. */
 EAR_MUST_CHECK
 int frame_answer(struct engine *engine, const struct fetch_answer *answer,
                  const struct source_output *output, struct source_turn *turn,
                  struct ear_error *err);
+
+struct frame *frame_top(struct engine *engine);
+/* What stands in templates of the records of the page in hand. */
+void frame_environment(struct engine *engine, struct environment *out);
+void frame_clear_page(struct frame *frame);
+
+/* --- engine_records.c --- */
 
 /* How a record becomes a post. */
 struct telling {
@@ -481,6 +504,32 @@ EAR_MUST_CHECK
 int frame_emit(struct engine *engine, const struct telling *telling,
                const struct environment *environment, int64_t *created_us,
                const struct source_output *output, struct ear_error *err);
+
+/* All that a pointer names in a page, nulls left out. */
+EAR_MUST_CHECK
+int records_gather(struct nodes *nodes, const struct pointer *pointer, const struct json_node *root,
+                   struct ear_error *err);
+/* What stands where the records should be, and can hold none, is another kind of answer: -1,
+ * EAR_REJECT. */
+EAR_MUST_CHECK
+int records_check_place(const struct pointer *pointer, const struct json_node *root,
+                        struct ear_error *err);
+/* Emits the next piece of the page in hand; *all: it was the last. */
+EAR_MUST_CHECK
+int records_emit(struct engine *engine, const struct source_output *output, bool *all,
+                 struct ear_error *err);
+
+/* --- engine_children.c --- */
+
+void children_clear(struct frame *frame);
+/* Lays the next child's frame on top; *none: there is none left on this page. Turn becomes
+ * SOURCE_LATER where a poll asks for no more of them. */
+EAR_MUST_CHECK
+int children_next(struct engine *engine, bool *none, struct source_turn *turn,
+                  struct ear_error *err);
+/* The child on top is through: takes its frame away. */
+EAR_MUST_CHECK
+int children_end(struct engine *engine, struct ear_error *err);
 
 /* --- engine_next.c --- */
 
