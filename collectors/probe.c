@@ -319,10 +319,11 @@ done:
     return result;
 }
 
-/* An error of a reader is a refusal, one of the way there is not. */
+/* An error of a reader is a refusal, what a person has to change in the source too; one of the way
+ * there is not. */
 static int code_of(const char *source, const struct ear_error *err)
 {
-    if (err->kind == EAR_FATAL || err->kind == EAR_CONFIG) {
+    if (err->kind == EAR_FATAL) {
         return -1;
     }
     (void)fprintf(stderr, "%s: %s\n", source, err->message);

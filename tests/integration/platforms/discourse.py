@@ -13,6 +13,7 @@ PAGE = 50
 
 class Discourse(world.Platform):
     name = "discourse"
+    wrong = {"key": "x" * 32}
     page_sizes = (50,)
     cells = {**{cell: "tested" for cell in world.CELLS}}
     key = "k" * 32
@@ -89,6 +90,7 @@ class DiscourseNew(Discourse):
     """A newer version: `before` leaves out the id that it names; the forum is public."""
 
     inclusive = False
+    wrong = None
     cells = {**Discourse.cells, "auth": "the forum is public: the other run signs in"}
 
     def configuration(self, base):

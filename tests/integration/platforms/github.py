@@ -20,6 +20,7 @@ class GitHub(world.Platform):
     """Issues and their comments. There are no answers to comments."""
 
     name = "github"
+    wrong = {"token": "not-a-token"}
     page_sizes = (100, 100)
     cells = {cell: "tested" for cell in world.CELLS}
     left = 5000

@@ -14,6 +14,7 @@ class Lemmy(world.Platform):
     """0.18: times without a zone, 400 for what is too fast, `auth` in the query."""
 
     name = "lemmy"
+    wrong = {"token": "not-a-token"}
     page_sizes = (50, 50)
     version = "0.18.5"
     cells = {cell: "tested" for cell in world.CELLS}

@@ -10,7 +10,7 @@ import sys
 import world
 
 ID, SECRET, AGENT = "app-id", "app-secret", "someone_at_acme"
-LISTING_MAX, TOP_COMMENTS, DEPTH = 1000, 20, 3
+TOP_COMMENTS, DEPTH, MORE_DEPTH = 20, 3, 10
 
 
 def base36(number):
@@ -32,6 +32,8 @@ class Reddit(world.Platform):
     token = None
     tokens = 0
     left = 996.0
+    listing_max = 1000
+    wrong = {"secret": "not-the-secret"}
 
     def configuration(self, base):
         return [{"name": "acme-reddit", "use": "reddit", "subreddit": "acme", "id": ID, "secret": SECRET, "contact": AGENT,
@@ -144,7 +146,7 @@ class Reddit(world.Platform):
     def listing(self, request, roots, raw):
         things = [post for post in self.world.alive() if post.is_root == roots]
         things.sort(key=lambda post: (post.created, post.id), reverse=True)
-        things = things[:LISTING_MAX]
+        things = things[:self.listing_max]
         size, start = min(int(request.query.get("limit", 25)), 100), 0
         if "after" in request.query:
             names = [self.fullname(post) for post in things]
@@ -173,7 +175,7 @@ class Reddit(world.Platform):
 
         def add(post, depth):
             things.append(self.thing(post, raw))
-            if depth < DEPTH:
+            if depth < MORE_DEPTH:
                 for child in self.shown(post):
                     add(child, depth + 1)
             elif self.shown(post):
@@ -193,5 +195,14 @@ class Reddit(world.Platform):
             edited_at=post.edited) for post in self.world.alive()}
 
 
+class RedditLoud(Reddit):
+    """A subreddit where more was said than its list of comments goes back: the rest stands in the trees alone, behind `more`."""
+
+    cells = {**Reddit.cells, "comments": "tested, but for what stands more than ten levels below a comment that `more` hides: it names its place in no way that "
+                                         "leads there; it is found while it is among the newest 1,000"}
+    listing_max = 120
+    page_sizes = None
+
+
 if __name__ == "__main__":
-    sys.exit(world.main(Reddit))
+    sys.exit(world.main(Reddit) or world.main(RedditLoud))

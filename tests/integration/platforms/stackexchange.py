@@ -19,6 +19,7 @@ class StackExchange(world.Platform):
     """Roots are questions, their direct replies answers, all below comments on those."""
 
     name = "stackexchange"
+    wrong = {"key": "not-a-key"}
     page_sizes = (100, 100)
     cells = {**{cell: "tested" for cell in world.CELLS},
              "deletions": "questions, tested; of an answer or a comment nothing is known but that it is not listed any more: it stays"}

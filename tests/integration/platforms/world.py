@@ -367,9 +367,11 @@ class Reading:
     def __init__(self, platform, server, where):
         self.platform, self.server, self.where = platform, server, where
         self.sources = platform.configuration(server.base)
-        self.clock = {}
-        where.configure(json.dumps({
-            "earshot": 1, "brands": {"Acme": ["acme"]}, "sources": self.sources, "authors": {"names": True},
+        self.configure(self.sources)
+
+    def configure(self, sources):
+        self.where.configure(json.dumps({
+            "earshot": 1, "brands": {"Acme": ["acme"]}, "sources": sources, "authors": {"names": True},
             "network": {"allow": ["127.0.0.1"]}}, indent=1))
 
     def earshot(self, *arguments, **more):
@@ -389,6 +391,15 @@ class Reading:
                 break
             self.platform.world.pass_time(61 + 60 * attempt)
         raise Failure(f"not well after {attempt + 1} runs: {errors}\n{self.tail()}\n{done.stderr[-3000:]}")
+
+    def refused(self):
+        """With credentials that are no good: each source says so, and none of them names the credential."""
+        self.configure([{**source, **self.platform.wrong} for source in self.sources])
+        for source in self.sources:
+            done = self.earshot("probe", source["name"], codes=(1,))
+            expect(not any(word in done.stderr for word in self.platform.wrong.values()), f"a credential stands in {done.stderr!r}")
+            expect("auth" in done.stderr or "refuse" in done.stderr or "token" in done.stderr or "key" in done.stderr,
+                   f"wrong credentials are not called such: {done.stderr[-600:]}")
 
     def tail(self, count=30):
         return "\n".join(self.server.log[-count:])
@@ -455,6 +466,8 @@ def run(platform_class, seed=5, **world):
         platform.world.advance()
         poll(4)
         _honest(platform, touched, wanted, polls)
+        if platform.wrong:
+            reading.refused()
         return polls
 
 
