@@ -22,14 +22,15 @@ function dump_posts() {
     foreach (get_comments(['status' => 'approve', 'orderby' => 'comment_ID', 'order' => 'ASC']) as $comment) {
         $out[] = ['kind' => 'comment', 'id' => (int) $comment->comment_ID, 'guid' => get_comment_guid($comment),
                   'author' => $comment->comment_author, 'html' => apply_filters('comment_text', $comment->comment_content, $comment),
-                  'created' => get_comment_time('c', true, true, $comment)];
+                  'created' => str_replace(' ', 'T', $comment->comment_date_gmt)];
     }
     return $out;
 }
 
 function insert_comment($post, $author, $text, $date) {
     return wp_insert_comment(['comment_post_ID' => $post, 'comment_author' => $author, 'comment_content' => $text, 'comment_approved' => 1,
-                              'comment_author_email' => 'someone@example.org', 'comment_date_gmt' => $date, 'comment_date' => $date]);
+                              'comment_author_email' => 'someone@example.org', 'comment_date_gmt' => $date,
+                              'comment_date' => get_date_from_gmt($date)]);
 }
 
 $results = [];
@@ -45,7 +46,7 @@ foreach ($operations as $operation) {
         break;
     case 'post':
         $results[] = wp_insert_post(['post_title' => $a, 'post_content' => $b, 'post_status' => 'publish', 'post_date_gmt' => $c,
-                                     'post_date' => $c, 'post_author' => 1]);
+                                     'post_date' => get_date_from_gmt($c), 'post_author' => 1]);
         break;
     case 'comment':
         $results[] = insert_comment($a, $b, $c, $d);
@@ -58,6 +59,15 @@ foreach ($operations as $operation) {
         break;
     case 'delete_post':
         $results[] = (bool) wp_delete_post($a, true);
+        break;
+    case 'trash_post':
+        $results[] = (bool) wp_trash_post($a);
+        break;
+    case 'trash_comment':
+        $results[] = (bool) wp_trash_comment($a);
+        break;
+    case 'option':
+        $results[] = update_option($a, $b);
         break;
     case 'delete_comment':
         $results[] = (bool) wp_delete_comment($a, true);
