@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { MOST = 20, ASKED_MAX = 3 };
+enum { MOST = 20, ASKED_MAX = 3, VAIN_MAX = 6 };
 
 static int64_t most_of(const struct gone *gone)
 {
@@ -135,7 +135,7 @@ static int give_up(struct engine *engine, const struct source_output *output, st
     struct kept_list *at = engine->at;
     struct ear_error saving = {EAR_NONE, ""};
 
-    if (++at->posts[engine->gone_at].asked >= ASKED_MAX * 2) {
+    if (++at->posts[engine->gone_at].asked >= VAIN_MAX) {
         kept_drop_post(at, engine->gone_at);
     }
     if (engine_save(engine, output, &saving) != 0) {

@@ -86,7 +86,7 @@ static int64_t by_id(const struct forum_post *post)
 static const struct forum_post **sorted(const struct forum *forum, order_of order, bool newest,
                                         size_t *count)
 {
-    const struct forum_post **out = calloc(forum->count + 1, sizeof(*out));
+    const struct forum_post **out = calloc(forum->count + 1, sizeof(void *));
 
     assert_non_null(out);
     *count = 0;

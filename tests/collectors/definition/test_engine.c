@@ -355,7 +355,7 @@ static void half_an_answer_is_not_the_end_of_the_list(void **state)
         paper_poll_well(paper);
         paper->now_us += HOUR_US;
         for (int k = 0; k < 17; k++) {
-            forum_add(forum, paper->now_us / SECOND_US - 600 + k * 30, 0);
+            forum_add(forum, paper->now_us / SECOND_US - 600 + (int64_t)k * 30, 0);
         }
         forum->fault_in = 3;
         forum->fault_status = 200;
