@@ -265,8 +265,7 @@ def a_forgotten_post_leaves_log_and_store():
 
 def later_commands_say_so_by_name():
     with harness.place() as place:
-        for command in ("backfill", "touchpoints", "compare", "remedies", "recovery", "wish", "remedy", "promise", "ask", "target", "replay", "source",
-                        "stage"):
+        for command in ("touchpoints", "compare", "remedies", "recovery", "wish", "remedy", "promise", "target", "replay", "stage"):
             done = place.run(command, codes=(2,))
             expect(f"'{command}' is not built yet" in done.stderr, done.stderr)
         place.run("run", "serve", codes=(2,))
@@ -276,7 +275,7 @@ def completion_is_accepted_by_the_shell():
     with harness.place() as place:
         script = place.run("completion", "bash").stdout
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
-        expect("complaints" in script and "--until-end" in script and "backfill" not in script, script)
+        expect("complaints" in script and "--until-end" in script and "touchpoints" not in script, script)
         asked = script + "COMP_WORDS=(earshot wishes --si); COMP_CWORD=2; _earshot; echo ${COMPREPLY[@]}"
         path = f"{harness.BUILD / 'bin'}:{os.environ['PATH']}"
         said = subprocess.run(["bash", "-c", asked], cwd=place.folder, env={**place.environment, "PATH": path}, capture_output=True, text=True, check=True)
