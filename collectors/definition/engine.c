@@ -262,7 +262,8 @@ static int go_on_stage(struct engine *engine, const struct source_output *output
         return enter_head(engine, err);
     case STAGE_REVISIT:
         engine->stage = STAGE_GONE;
-        return walk_begin(engine, WALK_REVISIT, &begun, err);
+        /* A probe leaves its walk as it is: begun again, it would show the page twice. */
+        return engine->poll->probe ? 0 : walk_begin(engine, WALK_REVISIT, &begun, err);
     case STAGE_GONE:
         return gone_go_on(engine, turn, err);
     case STAGE_IDS:

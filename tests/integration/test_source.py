@@ -2,9 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`earshot source list` and `source show`: every platform has a page whose example `check` accepts; definitions of one's own count."""
 
+import contextlib
+import http.server
+import json
 import pathlib
 import re
 import sys
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
@@ -81,6 +85,58 @@ def a_definition_is_not_run():
         expect(not (place.folder / "earshot.data").exists(), "something was started")
 
 
+@contextlib.contextmanager
+def board(posts):
+    """The board that the README describes: two posts a page, the newest first."""
+    class Board(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            page = int((re.findall(r"[?&]page=(\d+)", self.path) or ["0"])[0])
+            body = {"posts": posts[page * 2:page * 2 + 2], "next": str(page + 1) if len(posts) > page * 2 + 2 else None}
+            if self.headers["X-Key"] != "k":
+                self.send_response(403)
+            elif self.path.startswith("/api/posts?"):
+                self.send_response(200)
+            else:
+                self.send_response(404)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Board)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def the_platform_of_the_readme_works_as_written():
+    readme = (harness.ROOT / "README.md").read_text(encoding="utf-8")
+    definition = re.search(r"```yaml\n# definitions/board.yaml\n(.*?)```", readme, re.S).group(1)
+    configuration = re.search(r"```yaml\n# earshot.yaml\n(.*?)```", readme, re.S).group(1)
+    expect(len(definition.splitlines()) < 30, "described in under thirty lines")
+    posts = [{"id": i, "title": f"No {i}", "html": f"<p>I wish {i} &lt; {i + 1}</p>", "created": f"2026-11-0{i}T08:00:00Z", "topic": 7,
+              "edited": None, "user": {"id": 5, "name": "Jo"}, "likes": i, "removed": i == 4} for i in range(5, 0, -1)]
+    with harness.place() as place, board(posts) as base:
+        (place.folder / "definitions").mkdir()
+        (place.folder / "definitions" / "board.yaml").write_text(definition)
+        place.configure(configuration.replace("https://board.example", base).replace(", every", ', key: "${KEY:-k}", every') +
+                        "network: {allow: [127.0.0.1]}\n")
+        expect("valid" in place.run("check").stderr, "it is checked")
+        shown = place.lines("probe", "our-board", "-n", "9")
+        expect([post["title"] for post in shown] == ["No 5"], f"one page, each post once, no deleted one: {shown}")
+        ran = place.lines("run", "--once", "--now", "2026-11-10T00:00:00Z")
+        expect([(r["source"], r["new"], r["error"]) for r in ran] == [("our-board", 4, None)], f"{ran}")
+        kept = {post["title"]: post for post in place.lines("export", "posts", "-o", "json")}
+        expect(sorted(kept) == ["No 1", "No 2", "No 3", "No 5"], f"{sorted(kept)}")
+        one = kept["No 3"]
+        expect(one["text"] == "I wish 3 < 4" and one["url"] == f"{base}/p/3" and one["thread"] == "7" and
+               one["created_at"] == "2026-11-03T08:00:00Z" and one["id"] == f"board:{base[7:]}:3", f"{one}")
+
+
 def words_that_make_no_sense_are_refused():
     with harness.place() as place:
         for words in (("source",), ("source", "lst"), ("source", "show"), ("source", "list", "x")):
@@ -91,4 +147,4 @@ def words_that_make_no_sense_are_refused():
 if __name__ == "__main__":
     sys.exit(harness.main(the_list_names_readers_and_definitions, the_example_of_every_page_is_valid,
                           one_s_own_definition_is_checked_listed_and_used, what_is_wrong_with_a_source_is_said_at_its_place,
-                          a_definition_is_not_run, words_that_make_no_sense_are_refused))
+                          a_definition_is_not_run, the_platform_of_the_readme_works_as_written, words_that_make_no_sense_are_refused))
