@@ -387,6 +387,7 @@ int walk_go_on(struct engine *engine, char *text, bool *over, const struct sourc
                             met_cursor(engine) || (walk->down && has_reached_floor(engine)));
     if (result != 0 || (*over && engine->poll->probe)) {
         free(text);
+        walk_clear(walk);
         return result;
     }
     if (*over && text == NULL && !walk->doubted && leaves_gap(engine, true)) {
@@ -420,7 +421,11 @@ int walk_go_on(struct engine *engine, char *text, bool *over, const struct sourc
 int walk_end(struct engine *engine, const struct source_output *output, struct ear_error *err)
 {
     engine->save = !engine->poll->probe;
-    return engine->poll->probe ? 0 : finish(engine, true, output, err);
+    if (engine->poll->probe) {
+        walk_clear(engine->walk);
+        return 0;
+    }
+    return finish(engine, true, output, err);
 }
 
 void walk_unchanged(struct engine *engine)
