@@ -304,7 +304,7 @@ static bool is_type(const char *type, const char *wanted)
 /* The body of a part as bytes; caller frees. */
 static char *decode_body(struct span body, const char *coding, size_t *length)
 {
-    char *bytes = malloc(body.length + 1);
+    char *bytes = malloc(body.length > 0 ? body.length : 1);
 
     if (bytes == NULL) {
         return NULL;
