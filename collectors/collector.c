@@ -106,7 +106,6 @@ void collector_free(struct collector *collector)
     }
     for (size_t i = 0; i < collector->count; i++) {
         poll_end(collector, &collector->items[i]);
-        free(collector->items[i].later);
         free(collector->items[i].budget);
         post_origin_clear(&collector->items[i].origin);
         standing_clear(&collector->items[i].standing);
@@ -451,6 +450,6 @@ struct collector_report collector_report_at(const struct collector *collector, s
         .outcome = listening->outcome,
         .error = listening->outcome == COLLECTOR_WELL ? NULL
                  : listening->standing.error != NULL  ? listening->standing.error
-                                                      : listening->later,
+                                                      : listening->standing.later,
     };
 }

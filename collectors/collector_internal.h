@@ -56,7 +56,6 @@ struct listening {
     int64_t found; /* posts that are new, edited or deleted */
     char *budget;  /* id of the one that its requests were taken from; NULL: none */
     int64_t budget_requests;
-    char *later;                     /* why it goes on later; NULL: it came to its end */
     bool moved;                      /* its cursor has changed since it began */
     bool holds_page;                 /* its reader goes through a page step by step */
     char *page_etag, *page_modified; /* of the first page */
@@ -68,7 +67,7 @@ struct listening {
     bool finished;         /* with `once` */
     int64_t again_mono_us; /* likewise: not sooner; 0: at once */
     int64_t agains;
-    int64_t later_us; /* of `later`: how long it asks to wait; 0: it does not say */
+    int64_t later_us; /* how long a poll that goes on later asks to wait; 0: it does not say */
     bool elsewhere;   /* likewise: finished because another collector has it */
     enum collector_outcome outcome;
     struct intake_counts counts;

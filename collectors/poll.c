@@ -158,8 +158,6 @@ static int begin(struct collector *collector, struct listening *listening, int64
     listening->found = 0;
     listening->moved = false;
     listening->budget_requests = 0;
-    free(listening->later);
-    listening->later = NULL;
     listening->floor_us = 0;
     listening->phase = LISTENING_READY;
     collector->under_way++;
@@ -209,6 +207,9 @@ static bool finish_standing(struct collector *collector, struct listening *liste
         .floor_us = listening->floor_us,
     };
 
+    if (listening->budget_requests > 0) {
+        standing->quota_left = fetch_budget_left(collector->config.fetch, listening->budget);
+    }
     schedule_done(&standing->schedule, &poll, now_us, seed_of(collector, listening));
     if (later) { /* a walk that is not at its end must see its pages again */
         free(listening->page_etag);
@@ -376,8 +377,11 @@ static int keep_step(struct collector *collector, struct listening *listening,
         news = true;
     }
     listening->later_us = turn->next == SOURCE_LATER ? turn->wait_us : 0;
-    if (turn->next == SOURCE_LATER &&
-        standing_set_text(&listening->later, turn->why == NULL ? "" : turn->why, err) != 0) {
+    if (done && standing_set_text(&standing->later,
+                                  turn->next != SOURCE_LATER ? NULL
+                                  : turn->why == NULL        ? ""
+                                                             : turn->why,
+                                  err) != 0) {
         goto done;
     }
     if (count_drift(collector, standing, now_us, &change, err) != 0) {
@@ -541,8 +545,8 @@ static void keep_cursor(struct collector *collector, struct listening *listening
     struct standing *standing = &listening->standing;
     size_t length = 0;
     const char *cursor = intake_cursor(collector->intake, &length);
-    char *kept = cursor == NULL || !intake_is_empty(collector->intake) ? NULL
-                                                                       : strndup(cursor, length);
+    char *kept =
+        cursor == NULL || !intake_is_empty(collector->intake) ? NULL : strndup(cursor, length);
 
     if (kept != NULL) {
         free(standing->cursor);

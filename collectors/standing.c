@@ -24,7 +24,8 @@ int standing_set_text(char **slot, const char *text, struct ear_error *err)
 int standing_set_failure(struct standing *standing, const char *code, const char *error,
                          struct ear_error *err)
 {
-    if (standing_set_text(&standing->code, code, err) != 0) {
+    if (standing_set_text(&standing->code, code, err) != 0 ||
+        standing_set_text(&standing->later, NULL, err) != 0) {
         return -1;
     }
     return standing_set_text(&standing->error, error, err);
@@ -44,6 +45,7 @@ void standing_clear(struct standing *standing)
     free(standing->etag);
     free(standing->last_modified);
     free(standing->drift_error);
+    free(standing->later);
     coverage_clear(&standing->coverage);
     standing_clear_failure(standing);
     *standing = (struct standing){0};
@@ -79,6 +81,7 @@ static int take_texts(struct standing *out, const struct json_node *root, struct
         standing_set_text(&out->last_modified, json_string(json_get(root, "last_modified"), NULL),
                           err) != 0 ||
         standing_set_text(&out->code, json_string(json_get(root, "code"), NULL), err) != 0 ||
+        standing_set_text(&out->later, json_string(json_get(root, "later"), NULL), err) != 0 ||
         standing_set_text(&out->drift_error, json_string(json_get(root, "drift_error"), NULL),
                           err) != 0) {
         return -1;
@@ -116,6 +119,7 @@ static int understand(struct standing *out, const struct json_node *root,
     (void)json_integer(json_get(root, "every_us"), &interval_us);
     schedule_restore(&out->schedule, source->every_us, source->fresh_us, interval_us,
                      next_us == INT64_MIN ? now_us : next_us, failures, stood, now_us);
+    (void)json_number(json_get(root, "quota_left"), &out->quota_left);
     if (json_number(json_get(root, "posts"), &posts) &&
         json_number(json_get(root, "posts_over_us"), &over_us)) {
         schedule_restore_rate(&out->schedule, posts, over_us);
@@ -144,8 +148,10 @@ int standing_restore(struct standing *out, struct stream *stream,
     int result = -1;
     int found = 0;
 
-    *out = (struct standing){
-        .last_success_us = INT64_MIN, .last_post_us = INT64_MIN, .written_us = INT64_MIN};
+    *out = (struct standing){.last_success_us = INT64_MIN,
+                             .last_post_us = INT64_MIN,
+                             .written_us = INT64_MIN,
+                             .quota_left = -1};
     schedule_init(&out->schedule, source->every_us, source->fresh_us, now_us);
     found =
         stream_lookup(stream, "cursors", source->name, strlen(source->name), &text, &length, err);
@@ -211,6 +217,11 @@ const char *standing_write(const struct standing *standing, const struct setting
     json_member_string(writer, "error", standing->error);
     json_member_integer(writer, "failures", schedule->failures);
     json_member_integer(writer, "every_us", schedule->interval_us);
+    json_member_string(writer, "later", standing->later);
+    if (standing->quota_left >= 0) {
+        json_write_key(writer, "quota_left");
+        json_write_number(writer, standing->quota_left, 1);
+    }
     json_write_key(writer, "posts");
     json_write_number(writer, schedule->posts, 3);
     json_write_key(writer, "posts_over_us");

@@ -33,6 +33,8 @@ struct standing {
     int64_t last_success_us, last_post_us; /* INT64_MIN: never */
     int64_t written_us;                    /* when the message was last published; INT64_MIN */
     char *code, *error;                    /* of the last failure; NULL: none */
+    char *later;       /* why the last poll goes on later; NULL: it came to its end */
+    double quota_left; /* of the budget that its last poll was taken from; below 0: not known */
     struct drift drift;
     char *drift_error; /* why it drifts, a sentence; of no meaning when it does not */
     struct coverage coverage;

@@ -539,3 +539,10 @@ int64_t fetch_budget_share_us(struct fetch *fetch, const char *id)
 
     return known == NULL ? 0 : budget_share_us(known, budget_now_us(fetch));
 }
+
+double fetch_budget_left(struct fetch *fetch, const char *id)
+{
+    struct budget *known = budgets_find(&fetch->budgets, id);
+
+    return known == NULL ? -1 : budget_left(known, budget_now_us(fetch));
+}

@@ -177,6 +177,9 @@ void fetch_budget_rest(struct fetch *fetch, const struct fetch_budget *budget, i
  */
 int64_t fetch_budget_share_us(struct fetch *fetch, const char *id);
 
+/* Units that are left now, of the limit where that is least; below 0: no budget of that id. */
+double fetch_budget_left(struct fetch *fetch, const char *id);
+
 /*
  * Reads "how long until" off a value in one of the notations; instants are taken against at_us (the
  * server's own clock where it is known). Negative waits are 0. False: not understood, *wait_us

@@ -89,7 +89,9 @@ static void print_source(const struct json_node *root, int64_t now_us)
     const char *state = status_string(root, "state");
     const char *error = status_string(root, "error");
     const char *drift = status_string(root, "drift_error");
+    const char *later = status_string(root, "later");
     bool drifting = false;
+    double left = 0;
     char asked[48];
     char next[48];
     char post[48];
@@ -105,6 +107,14 @@ static void print_source(const struct json_node *root, int64_t now_us)
         fputs("      ", stdout);
         print_text(stdout, error, 300);
         fputc('\n', stdout);
+    }
+    if (later != NULL && later[0] != '\0') {
+        fputs("      goes on then: ", stdout);
+        print_text(stdout, later, 300);
+        fputc('\n', stdout);
+    }
+    if (json_number(json_get(root, "quota_left"), &left)) {
+        printf("      quota: %.0f requests left\n", left);
     }
     if (json_boolean(json_get(root, "drifting"), &drifting) && drifting) {
         fputs("      drifting: ", stdout);
@@ -257,6 +267,7 @@ static void write_source(struct json_writer *writer, const struct json_node *roo
                                           "last_post_at", "next_at", "code",  "error"};
     int64_t failures = 0;
     bool drifting = false;
+    double left = 0;
 
     json_write_object(writer);
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++) {
@@ -270,6 +281,14 @@ static void write_source(struct json_writer *writer, const struct json_node *roo
     json_write_boolean(writer, drifting);
     json_write_key(writer, "drift_error");
     json_write_string(writer, status_string(root, "drift_error"));
+    json_write_key(writer, "later");
+    json_write_string(writer, status_string(root, "later"));
+    json_write_key(writer, "quota_left");
+    if (json_number(json_get(root, "quota_left"), &left)) {
+        json_write_number(writer, left, 1);
+    } else {
+        json_write_null(writer);
+    }
     status_write_books(writer, root, now_us);
     json_write_object_end(writer);
 }

@@ -863,6 +863,8 @@ static void a_spent_budget_ends_the_poll_where_it_is_and_it_goes_on_later(void *
     assert_standing(bench, "\"cursor\":{\"at\":2}");
     assert_standing(bench, "\"state\":\"ok\""); /* nobody failed */
     assert_standing(bench, "\"next_at\":\"2026-11-22T09:0");
+    assert_standing(bench, "\"later\":\"the budget of requests is spent");
+    assert_standing(bench, "\"quota_left\":0");
     report = poll_once(bench); /* still not */
     assert_int_equal(report.outcome, COLLECTOR_LATER);
     assert_int_equal(report.requests, 0);

@@ -141,7 +141,11 @@ def a_quota_is_kept_over_runs_and_a_token_shared():
         expect(server.refused == 0, f"{server.refused} requests beyond the quota after a restart")
         posts = place.lines("export", "posts", "-o", "json")
         expect(len({post["id"] for post in posts}) == len(posts) == 3 * POSTS, f"{len(posts)} posts")
-        check_secrets(place, first.stdout, first.stderr, second.stdout, second.stderr, place.run("status").stdout)
+        status = place.run("status")
+        left = [source["quota_left"] for source in json.loads(status.stdout)["sources"]]
+        expect(all(number is not None and 0 <= number <= QUOTA for number in left), f"{left}")
+        expect("requests left" in place.run("-o", "table", "status").stdout, "the quota is not shown")
+        check_secrets(place, first.stdout, first.stderr, second.stdout, second.stderr, status.stdout)
 
 
 if __name__ == "__main__":
