@@ -81,16 +81,24 @@ done:
 
 /* --- writing --- */
 
-static int make_folder_of(const char *path)
+int private_file_make_folder(const char *path, struct ear_error *err)
 {
     char folder[PATH_BYTES];
-    const char *slash = strrchr(path, '/');
 
-    if (slash == NULL || slash == path) {
-        return 0;
+    for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        if (slash == path) {
+            continue;
+        }
+        if ((size_t)snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path) >=
+            sizeof(folder)) {
+            return ear_fail(err, EAR_RETRY, "the path %.64s… is too long", path);
+        }
+        if (mkdir(folder, 0750) != 0 && errno != EEXIST) {
+            return ear_fail(err, EAR_RETRY, "cannot make the folder of %s: %s", path,
+                            strerrordesc_np(errno));
+        }
     }
-    (void)snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
-    return mkdir(folder, 0750) == 0 || errno == EEXIST ? 0 : -1;
+    return 0;
 }
 
 /* A new name lasts through a power cut only once its folder is synced. */
@@ -138,9 +146,8 @@ int private_file_write(const char *path, const char *text, size_t length, bool l
     if (wanted < 0 || (size_t)wanted >= sizeof(fresh)) {
         return ear_fail(err, EAR_RETRY, "the path %.64s… is too long", path);
     }
-    if (make_folder_of(path) != 0) {
-        return ear_fail(err, EAR_RETRY, "cannot make the folder of %s: %s", path,
-                        strerrordesc_np(errno));
+    if (private_file_make_folder(path, err) != 0) {
+        return -1;
     }
     (void)unlink(fresh); /* of a process that was killed here */
     file = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

@@ -22,6 +22,10 @@ EAR_MUST_CHECK
 int private_file_read(char **out, size_t *length, const char *path, size_t most_bytes, bool secret,
                       struct ear_error *err);
 
+/* Makes the folders that are missing on the way to it. -1: EAR_RETRY. */
+EAR_MUST_CHECK
+int private_file_make_folder(const char *path, struct ear_error *err);
+
 /* Replaces it, making its folder where that is missing. `lasting`: it stands there even after a
  * power cut once this returned. -1: EAR_RETRY (no room, no right; what was there still stands). */
 EAR_MUST_CHECK

@@ -157,6 +157,9 @@ int tokens_lock(struct tokens *tokens, int *lock, struct ear_error *err)
     if (tokens->path == NULL) {
         return 0;
     }
+    if (private_file_make_folder(tokens->lock_path, err) != 0) {
+        return -1;
+    }
     file = open(tokens->lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (file < 0) {
         return ear_fail(err, EAR_RETRY, "cannot open %s: %s; make its folder writable",

@@ -675,6 +675,43 @@ static void only_an_answer_makes_a_post_gone(void **state)
     free_place(paper, forum);
 }
 
+static void a_reply_that_is_not_shown_again_is_asked_for(void **state)
+{
+    static const char yaml[] =
+        HEAD MAP "request: {url: '{base}/threads'}\n"
+                 "page: {kind: token, from: /next, into: after}\n"
+                 "cursor: {by: /created, as: unix, order: newest, overlap: 1m}\n"
+                 "revisit: [{window: 30d, every: 1h}]\n"
+                 "gone: {request: {url: '{base}/item/{post/key}'}, key: /id}\n"
+                 "children:\n"
+                 "  - {each: /posts/*, when: {path: /replies, over: 0, changed: true},\n"
+                 "     gone: true, request: {url: '{base}/replies', query: {thread: '{/id}'}},\n"
+                 "     page: {kind: number, into: page, first: 1}}\n";
+    struct paper *paper = new_paper();
+    struct forum *forum = calloc(1, sizeof *forum);
+    int64_t replies[7];
+
+    (void)state;
+    forum->page = 3;
+    forum_fill(forum, 8, 600, 10);
+    for (size_t i = 0; i < 7; i++) {
+        replies[i] = forum_add(forum, NOON_US / SECOND_US - 120, i < 5 ? 6 : 7)->id;
+    }
+    open_place(paper, yaml, forum);
+    paper_poll_well(paper);
+    forum_compare(forum, paper);
+    forum_get(forum, replies[3])->deleted = true;
+    paper->now_us += HOUR_US;
+    paper_poll_well(paper);
+    assert_int_equal(paper_said(paper, "/item/"), 1);
+    forum_compare(forum, paper);
+    paper->now_us += HOUR_US; /* what was not asked for again is not missed */
+    paper_poll_well(paper);
+    assert_int_equal(paper_said(paper, "/item/"), 0);
+    forum_compare(forum, paper);
+    free_place(paper, forum);
+}
+
 static void a_server_in_trouble_makes_nothing_gone(void **state)
 {
     static const int statuses[] = {0, 403, 429, 500, 503};
@@ -732,6 +769,67 @@ static void a_post_that_cannot_be_asked_for_is_let_go_of(void **state)
     }
     assert_int_equal(paper->end, PAPER_DONE);
     assert_int_equal(failed, 6);
+    free_place(paper, forum);
+}
+
+/* --- what names the next page --- */
+
+/* It keeps in mind itself where we are. */
+static void serve_same_name(void *world, const struct fetch_request *request, struct reply *reply)
+{
+    struct forum *forum = world;
+    const int64_t from = asked_for(request, "after") == NULL ? 0 : forum->pinned;
+    const int64_t count = (int64_t)forum->count;
+    int64_t to = from + forum->page < count ? from + forum->page : count;
+
+    fputs("{\"posts\":[", reply->out);
+    for (int64_t i = from; i < to; i++) {
+        const struct forum_post *post = &forum->posts[count - 1 - i];
+
+        fprintf(reply->out,
+                "%s{\"id\":%" PRId64 ",\"text\":\"%s\",\"created\":%" PRId64 ",\"updated\":%" PRId64
+                ",\"thread\":%" PRId64 ",\"author\":1}",
+                i == from ? "" : ",", post->id, post->text, post->created_s, post->updated_s,
+                post->thread);
+    }
+    forum->pinned = to;
+    fprintf(reply->out, "]%s}", to < count ? ",\"next\":\"on\"" : "");
+}
+
+static void a_cursor_that_the_server_would_refuse_is_not_sent(void **state)
+{
+    static const char yaml[] =
+        HEAD MAP "request: {url: '{base}/posts'}\n"
+                 "page: {kind: last, from: /id, into: before}\n"
+                 "cursor: {by: /id, as: int, order: newest, into: since_id, within: 6d}\n";
+    struct paper *paper = new_paper();
+    struct forum *forum = new_forum(23);
+
+    (void)state;
+    open_place(paper, yaml, forum);
+    paper_poll_well(paper);
+    assert_int_equal(paper_said(paper, "since_id="), 0);
+    paper->now_us += 5 * DAY_US;
+    paper_poll_well(paper);
+    assert_int_equal(paper_said(paper, "since_id="), 1);
+    paper->now_us += 2 * DAY_US;
+    paper_poll_well(paper);
+    assert_int_equal(paper_said(paper, "since_id="), 0);
+    forum_compare(forum, paper);
+    free_place(paper, forum);
+}
+
+static void pages_may_all_be_called_the_same(void **state)
+{
+    struct paper *paper = new_paper();
+    struct forum *forum = new_forum(23);
+
+    (void)state;
+    forum->page = 5;
+    open_place(paper, places[1].yaml, forum);
+    paper->serve = serve_same_name;
+    paper_poll_well(paper);
+    forum_compare(forum, paper);
     free_place(paper, forum);
 }
 
@@ -1001,6 +1099,9 @@ int main(void)
         cmocka_unit_test(probe_shows_one_page_and_moves_nothing),
         cmocka_unit_test(windows_are_visited_again_when_they_are_due),
         cmocka_unit_test(only_an_answer_makes_a_post_gone),
+        cmocka_unit_test(a_reply_that_is_not_shown_again_is_asked_for),
+        cmocka_unit_test(pages_may_all_be_called_the_same),
+        cmocka_unit_test(a_cursor_that_the_server_would_refuse_is_not_sent),
         cmocka_unit_test(a_server_in_trouble_makes_nothing_gone),
         cmocka_unit_test(a_post_that_cannot_be_asked_for_is_let_go_of),
         cmocka_unit_test(only_what_changed_is_asked_for_again),
