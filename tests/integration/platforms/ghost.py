@@ -16,8 +16,10 @@ KEY = "22444f78447824223cefc48062"
 class Ghost(world.Platform):
     name = "ghost"
     page_sizes = (100, 100)
-    cells = {**{cell: "tested" for cell in world.CELLS}, "auth": "a key that never expires; a wrong one is refused",
+    cells = {**{cell: "tested" for cell in world.CELLS}, "auth": "tested",
              "budget": "Ghost names no limits; its 429 is waited for"}
+
+    wrong = {"key": "0" * 26}
 
     def configuration(self, base):
         return [{"name": "acme-ghost", "use": "ghost", "base": base, "key": KEY}]

@@ -183,6 +183,7 @@ class WordPressClosed(WordPress):
 
     cells = {**WordPress.cells, "auth": "tested"}
     unauthorized = 403
+    wrong = {"password": "not the password"}
     user, password = "earshot", "abcd EFGH 1234 ijkl MNOP 6789"
 
     def configuration(self, base):
