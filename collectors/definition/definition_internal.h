@@ -389,8 +389,8 @@ struct definition {
     size_t limit_count;
     struct error_rule *errors;
     size_t error_count;
-    const char *hook; /* NULL; a name of hooks.c */
-    void *memory;     /* what was made here; the definition's own */
+    const struct hook *hook; /* NULL: none */
+    void *memory;            /* what was made here; the definition's own */
 };
 
 /* --- what the files of this room give each other --- */
@@ -502,6 +502,16 @@ const char *condition_value(const struct condition *condition,
 /* Whether a node of a configuration says the same as a value: false is false, 3 is 3.0, "x" is x.
  */
 bool value_is(const struct json_node *node, const struct config_node *said);
+
+/* hooks.c: what mends a record that was mapped from `node`, of a list with this cursor. */
+struct hook {
+    const char *name, *about;
+    void (*mend)(struct source_record *record, const struct cursor *cursor,
+                 const struct json_node *node);
+};
+
+const struct hook *hook_find(const char *name); /* NULL: there is none of that name */
+const char *const *hook_names(void);            /* NULL-ended */
 
 /* engine.c: what the reader of every definition does. */
 int engine_begin(void **out, const struct source_poll *poll, struct ear_error *err);

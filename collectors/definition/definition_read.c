@@ -740,6 +740,18 @@ static int read_all_lists(const struct reading *reading, const struct definition
     return 0;
 }
 
+static void check_hook(const struct reading *reading, const struct config_node *node,
+                       const char *name)
+{
+    char meant[80];
+
+    reading->definition->hook = name == NULL ? NULL : hook_find(name);
+    if (name != NULL && reading->definition->hook == NULL) {
+        config_report(reading->config, CONFIG_ERROR, node, "'%.50s' is no hook; %s", name,
+                      config_suggest(meant, sizeof(meant), name, hook_names()));
+    }
+}
+
 static int read_root(const struct reading *reading, const struct config_node *root)
 {
     struct definition *definition = reading->definition;
@@ -752,7 +764,7 @@ static int read_root(const struct reading *reading, const struct config_node *ro
     definition->platform = keys.platform;
     definition->channel = keys.channel;
     definition->about = keys.about == NULL ? "a platform described in YAML" : keys.about;
-    definition->hook = keys.hook;
+    check_hook(reading, config_get(root, "hook"), keys.hook);
     definition->reader = (struct source_reader){
         .self = definition,
         .name = definition->platform,

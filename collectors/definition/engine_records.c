@@ -140,6 +140,9 @@ int frame_emit(struct engine *engine, const struct telling *telling,
         }
         return reject_record(node, &record, output, err);
     }
+    if (engine->definition->hook != NULL) {
+        engine->definition->hook->mend(&record, &engine->at->list->cursor, node);
+    }
     *created_us = record.created_us;
     if (conditions_any(telling->skip, environment)) {
         return 0;

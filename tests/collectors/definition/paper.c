@@ -132,6 +132,7 @@ static int on_emit(void *user, const struct source_record *record, struct ear_er
              record->text == NULL ? 0 : (int)record->text_length, or_minus(record->text));
     snprintf(post->more, sizeof post->more, "%s|%s|%s|%s", or_minus(record->title),
              or_minus(record->author_name), or_minus(record->thread), or_minus(record->parent));
+    post->created_us = record->created_us;
     post->deleted = record->deleted;
     return 0;
 }

@@ -44,7 +44,8 @@ const char *asked_header(const struct fetch_request *request, const char *name);
 
 struct paper_post {
     char id[64], text[64], more[200]; /* more: title|author|thread|parent */
-    int published;                    /* versions */
+    int64_t created_us;
+    int published; /* versions */
     bool deleted;
 };
 

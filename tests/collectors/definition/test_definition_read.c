@@ -59,6 +59,7 @@ static void a_mistake_is_told_at_its_place(void **state)
         const char *more, *place, *text;
     } cases[] = {
         {"chanel: x", "7:1 chanel", "did you mean 'channel'?"},
+        {"hook: claimed-tim", "7:7 hook", "did you mean 'claimed-time'?"},
         {"page: {kind: tokn}", "7:14 page.kind", "did you mean 'token'?"},
         {"page: {kind: token, into: x}", "7:7 page", "page lacks 'from'"},
         {"page: {kind: number}", "1:1 ", "page lacks 'into'"},
@@ -314,7 +315,7 @@ static void numbers_are_read_in_their_units(void **state)
     read_text(
         &read,
         "platform: p\nchannel: forum\nparams: {base: {}, u: {}}\nrequest: {url: \"{base}/x\", "
-        "cost: 100, json: {a: 1}, accept: xml}\nrecords: /x/*\nmap: {id: /id}\n"
+        "cost: 100, json: {a: 1}, accept: ndjson}\nrecords: /x/*\nmap: {id: /id}\n"
         "page: {kind: offset, into: start, size: 50, max: 10, end: {path: /more, is: false}}\n"
         "cursor: {by: /t, as: unix, order: oldest, into: since, send: \"{cursor|unix}\", "
         "start: \"{since|unix}\", overlap: 5m}\n"
@@ -329,7 +330,7 @@ static void numbers_are_read_in_their_units(void **state)
     assert_good(&read);
     d = read.definition;
     assert_string_equal(d->lists[0].request.method, "POST");
-    assert_int_equal(d->lists[0].request.accept, ACCEPT_XML);
+    assert_int_equal(d->lists[0].request.accept, ACCEPT_NDJSON);
     assert_true(d->lists[0].request.cost > 99.9);
     assert_int_equal(d->lists[0].page.kind, PAGE_OFFSET);
     assert_int_equal(d->lists[0].page.size, 50);

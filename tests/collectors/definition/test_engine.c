@@ -310,6 +310,34 @@ static void secrets_never_get_into_the_cursor(void **state)
     }
 }
 
+/* --- hooks --- */
+
+static void serve_claims(void *world, const struct fetch_request *request, struct reply *reply)
+{
+    (void)world;
+    (void)request;
+    fputs("{\"posts\":[{\"id\":\"1\",\"text\":\"a\",\"said\":1795348800,\"had\":1795345200},"
+          "{\"id\":\"2\",\"text\":\"b\",\"said\":1795341600,\"had\":1795345200}]}",
+          reply->out);
+}
+
+static void a_claimed_time_is_never_later_than_the_servers(void **state)
+{
+    struct paper *paper = new_paper();
+
+    (void)state;
+    paper_open(paper,
+               HEAD "request: {url: '{base}/posts'}\nrecords: /posts/*\npage: {kind: none}\n"
+                    "cursor: {by: /had, as: unix, order: newest}\nhook: claimed-time\n"
+                    "map: {id: /id, text: /text, created_at: {from: /said, as: unix}}\n",
+               serve_claims, NULL);
+    paper->params[0] = "https://forum.example";
+    paper_poll_well(paper);
+    assert_int_equal(paper_find(paper, "1")->created_us, INT64_C(1795345200) * SECOND_US);
+    assert_int_equal(paper_find(paper, "2")->created_us, INT64_C(1795341600) * SECOND_US);
+    free_place(paper, NULL);
+}
+
 /* --- pages and their limits --- */
 
 static const char limited[] = HEAD MAP "request: {url: '{base}/posts'}\n"
@@ -1087,6 +1115,7 @@ int main(void)
         cmocka_unit_test(posts_that_come_during_a_walk_are_there_after_the_next),
         cmocka_unit_test(an_old_post_pinned_on_top_stops_no_walk),
         cmocka_unit_test(secrets_never_get_into_the_cursor),
+        cmocka_unit_test(a_claimed_time_is_never_later_than_the_servers),
         cmocka_unit_test(a_walk_that_meets_its_limit_tells_a_gap),
         cmocka_unit_test(half_an_answer_is_not_the_end_of_the_list),
         cmocka_unit_test(a_list_that_lost_its_past_tells_a_gap),
