@@ -186,6 +186,16 @@ void poll_tell_drift(const struct collector *collector, const struct listening *
 /* Lets go of the poll, at its end or before. */
 void poll_end(struct collector *collector, struct listening *listening);
 
+/* --- keep.c --- */
+
+/* What the step found goes into the group, where there is something to commit. -1: as
+ * group_keep; nothing of it is there. */
+EAR_MUST_CHECK
+int poll_keep_step(struct collector *collector, struct listening *listening,
+                   const struct source_turn *turn, struct ear_error *err);
+
+void poll_show_drift(const struct collector *collector, const struct listening *listening);
+
 /* --- group.c --- */
 
 /* The source's part in the open group, made where missing. Moves when another joins. NULL:

@@ -21,13 +21,6 @@
 
 #define BUDGET_SPENT "the budget of requests is spent; it goes on when there is more"
 
-static uint64_t seed_of(const struct collector *collector, const struct listening *listening)
-{
-    const char *name = listening->entry->source->name;
-
-    return hash64_of(name, strlen(name), collector->config.seed);
-}
-
 static void hold_page(struct collector *collector, struct listening *listening, bool holds)
 {
     if (holds && !listening->holds_page) {
@@ -177,263 +170,6 @@ int poll_begin_past(struct collector *collector, struct listening *listening, st
     return begin(collector, listening, listening->standing.backfill.since_us, err);
 }
 
-/* --- what a step brings into the group --- */
-
-static bool is_same_text(const char *one, const char *other)
-{
-    return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
-}
-
-/* Brings where the source stands up to date with the end of a poll. Returns whether that is worth a
- * message by itself. */
-static bool finish_standing(struct collector *collector, struct listening *listening, bool later,
-                            int64_t now_us)
-{
-    struct standing *standing = &listening->standing;
-    const bool stale = standing->written_us == INT64_MIN || now_us < standing->written_us ||
-                       now_us - standing->written_us >= STANDING_FRESH_US;
-    const bool news = collector->config.once || later || listening->found > 0 || stale ||
-                      standing->schedule.state != SCHEDULE_OK || standing->error != NULL ||
-                      !is_same_text(standing->etag, listening->page_etag) ||
-                      !is_same_text(standing->last_modified, listening->page_modified);
-    const struct schedule_poll poll = {
-        .posts = listening->found,
-        .since_us =
-            standing->last_success_us == INT64_MIN ? -1 : now_us - standing->last_success_us,
-        .requests = listening->budget_requests,
-        .share_us = listening->budget == NULL || listening->budget_requests == 0
-                        ? 0
-                        : fetch_budget_share_us(collector->config.fetch, listening->budget),
-        .floor_us = listening->floor_us,
-    };
-
-    if (listening->budget_requests > 0) {
-        standing->quota_left = fetch_budget_left(collector->config.fetch, listening->budget);
-    }
-    schedule_done(&standing->schedule, &poll, now_us, seed_of(collector, listening));
-    if (later) { /* a walk that is not at its end must see its pages again */
-        free(listening->page_etag);
-        free(listening->page_modified);
-        listening->page_etag = NULL;
-        listening->page_modified = NULL;
-    }
-    standing->last_success_us = now_us;
-    standing_clear_failure(standing);
-    free(standing->etag);
-    free(standing->last_modified);
-    standing->etag = listening->page_etag;
-    standing->last_modified = listening->page_modified;
-    listening->page_etag = NULL;
-    listening->page_modified = NULL;
-    return news;
-}
-
-/*
- * Counts what the step took in towards the source's drift. What is unchanged, and what was
- * forgotten, comes again with every poll and would hide a drift: it is left out. Nor is a page that
- * is no page counted: then the source waits, and says why.
- */
-static int count_drift(struct collector *collector, struct standing *standing, int64_t now_us,
-                       enum drift_change *change, struct ear_error *err)
-{
-    const struct intake_counts *counts = intake_counts(collector->intake);
-    const char *reason = NULL;
-    const char *code = intake_last_reject(collector->intake, &reason);
-    struct drift_counts window;
-    char sentence[512];
-
-    *change = drift_add(&standing->drift,
-                        counts->fresh + counts->edited + counts->deleted + counts->rejected,
-                        counts->rejected, now_us);
-    if (!standing->drift.drifting || code == NULL) {
-        return 0;
-    }
-    window = drift_counts(&standing->drift, now_us);
-    (void)snprintf(sentence, sizeof(sentence),
-                   "%" PRId64 " of %" PRId64 " records were rejected within ten minutes; "
-                   "`earshot rejects` shows them; the last is '%s': %s",
-                   window.rejects, window.records, code, reason);
-    return standing_set_text(&standing->drift_error, sentence, err);
-}
-
-static void show_drift(const struct collector *collector, const struct listening *listening)
-{
-    char labels[256];
-
-    if (collector->config.metrics != NULL) {
-        metrics_labels(labels, sizeof(labels), "source", listening->entry->source->name, NULL);
-        metrics_set(collector->config.metrics, "earshot_collect_drifting", labels,
-                    listening->standing.drift.drifting ? 1 : 0);
-    }
-}
-
-void poll_tell_drift(const struct collector *collector, const struct listening *listening,
-                     enum drift_change change)
-{
-    const struct log_field fields[] = {{"source", listening->entry->source->name}, {NULL, NULL}};
-
-    if (change == DRIFT_SAME) {
-        return;
-    }
-    show_drift(collector, listening);
-    if (change == DRIFT_BEGAN) {
-        log_event(LOG_LEVEL_WARN, fields, "the source is drifting: %s",
-                  listening->standing.drift_error);
-    } else {
-        log_event(LOG_LEVEL_INFO, fields, "the source no longer drifts");
-    }
-}
-
-/* What a step means for the books: what came, and what may be missing. *news: it is worth a
- * message. */
-static int keep_books(struct collector *collector, struct listening *listening, struct part *part,
-                      int64_t now_us, bool *news, struct ear_error *err)
-{
-    struct standing *standing = &listening->standing;
-    const struct intake_counts *counts = intake_counts(collector->intake);
-    const bool first = listening->poll.cursor == NULL;
-    const bool past = poll_is_past(listening);
-    size_t count = 0;
-    const struct coverage_gap *gaps = intake_gaps(collector->intake, &count);
-
-    if (past) {
-        backfill_step(listening, counts, intake_reached_us(collector->intake));
-    }
-    if (counts->fresh > 0) {
-        const uint32_t *ages = first || past ? NULL : intake_ages(collector->intake);
-
-        coverage_posts(&standing->coverage, counts->fresh, ages, now_us);
-        for (size_t i = 0; ages != NULL && i < AGES_COUNT; i++) {
-            part->ages[i] += ages[i];
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (coverage_gap(&standing->coverage, gaps[i].kind, gaps[i].from_us, gaps[i].to_us, 0,
-                         gaps[i].why, now_us, err) != 0) {
-            return -1;
-        }
-        part->gaps++;
-        *news = true;
-    }
-    return 0;
-}
-
-/* The end of a poll for where the source stands. Returns whether that is worth a message. */
-static bool finish(struct collector *collector, struct listening *listening,
-                   const struct source_turn *turn, int64_t now_us)
-{
-    struct standing *standing = &listening->standing;
-    bool news = true;
-
-    if (poll_is_past(listening)) {
-        if (turn->next == SOURCE_DONE) {
-            standing->backfill.done_us = now_us;
-        } else {
-            standing->backfill.next_us = now_us + turn->wait_us;
-        }
-        return true;
-    }
-    news = finish_standing(collector, listening, turn->next == SOURCE_LATER, now_us);
-    if (turn->next == SOURCE_LATER) {
-        schedule_later(&standing->schedule, turn->wait_us, now_us);
-        return true;
-    }
-    coverage_made(&standing->coverage, standing->schedule.next_at_us, now_us);
-    return news;
-}
-
-/* What the step found goes into the group, where there is something to commit. */
-static int keep_step(struct collector *collector, struct listening *listening,
-                     const struct source_turn *turn, struct ear_error *err)
-{
-    struct standing *standing = &listening->standing;
-    const struct intake_counts counts = *intake_counts(collector->intake);
-    struct part *part = group_join(collector, listening, err);
-    const struct drift drift_before = standing->drift;
-    const bool done = turn->next == SOURCE_DONE || turn->next == SOURCE_LATER;
-    enum drift_change change = DRIFT_SAME;
-    const int64_t now_us = collector_now_us(collector);
-    size_t length = 0;
-    const char *cursor = intake_cursor(collector->intake, &length);
-    const char *message = NULL;
-    size_t message_length = 0;
-    char *kept = NULL;
-    const bool past = poll_is_past(listening);
-    bool news = cursor != NULL && !is_same_text(cursor, standing->cursor);
-    int result = -1;
-
-    if (part == NULL) {
-        return -1;
-    }
-    listening->moved = listening->moved || news;
-    if (counts.fresh + counts.edited + counts.deleted > 0) {
-        listening->found += counts.fresh + counts.edited + counts.deleted;
-        standing->last_post_us = past ? standing->last_post_us : now_us;
-    }
-    if (keep_books(collector, listening, part, now_us, &news, err) != 0) {
-        goto done;
-    }
-    if (done && finish(collector, listening, turn, now_us)) {
-        news = true;
-    }
-    listening->later_us = turn->next == SOURCE_LATER ? turn->wait_us : 0;
-    if (done && standing_set_text(&standing->later,
-                                  turn->next != SOURCE_LATER ? NULL
-                                  : turn->why == NULL        ? ""
-                                                             : turn->why,
-                                  err) != 0) {
-        goto done;
-    }
-    if (count_drift(collector, standing, now_us, &change, err) != 0) {
-        goto done;
-    }
-    if (news || change != DRIFT_SAME || !intake_is_empty(collector->intake)) {
-        if (cursor != NULL) {
-            kept = strndup(cursor, length);
-            if (kept == NULL) {
-                ear_fail_memory(err, "a cursor");
-                goto done;
-            }
-        } else {
-            cursor = standing->cursor;
-            length = standing->cursor_length;
-        }
-        message = standing_write(standing, listening->entry->source, cursor, length, now_us,
-                                 collector->writer, &message_length, err);
-        if (message == NULL) {
-            goto done;
-        }
-    }
-    if (group_keep(collector, listening, message, message_length, err) != 0) {
-        goto done;
-    }
-    if (message != NULL) {
-        standing->written_us = now_us;
-    }
-    if (kept != NULL) {
-        free(standing->cursor);
-        standing->cursor = kept;
-        standing->cursor_length = length;
-        kept = NULL;
-    }
-    part->change = change == DRIFT_SAME ? part->change : change;
-    part->done = part->done || (done && !past);
-    part->walked = part->walked || (past && turn->next == SOURCE_DONE);
-    part->later = turn->next == SOURCE_LATER;
-    result = 0;
-
-done:
-    if (result != 0) { /* not stored: the next poll must not be spared its page by it */
-        free(standing->etag);
-        free(standing->last_modified);
-        standing->etag = NULL;
-        standing->last_modified = NULL;
-        standing->drift = drift_before; /* it will be counted again */
-    }
-    free(kept);
-    return result;
-}
-
 /* --- steps --- */
 
 /* A stranger's address that is no URL, asked for on the side: no answer, and the reader goes on. */
@@ -485,7 +221,7 @@ void poll_tell_done(const struct collector *collector, const struct listening *l
         metrics_set(collector->config.metrics, "earshot_collect_last_success_timestamp_seconds",
                     labels, (double)listening->standing.last_success_us / 1e6);
     }
-    show_drift(collector, listening);
+    poll_show_drift(collector, listening);
     if (listening->found > 0 && !collector->config.once) {
         const struct log_field fields[] = {{"source", source}, {NULL, NULL}};
 
@@ -530,7 +266,7 @@ static int end_later(struct collector *collector, struct listening *listening, i
 
     if (intake_begin(collector->intake, &listening->origin, standing->cursor,
                      standing->cursor_length, collector_now_us(collector), err) != 0 ||
-        keep_step(collector, listening, &turn, err) != 0) {
+        poll_keep_step(collector, listening, &turn, err) != 0) {
         intake_drop(collector->intake);
         return failure_of_keeping(collector, listening, err);
     }
@@ -578,7 +314,7 @@ int poll_step(struct collector *collector, struct listening *listening,
     }
     spare_budget(collector, listening, &turn);
     TESTPOINT("collect.after-step");
-    if (keep_step(collector, listening, &turn, err) != 0) {
+    if (poll_keep_step(collector, listening, &turn, err) != 0) {
         intake_drop(collector->intake);
         return failure_of_keeping(collector, listening, err);
     }
