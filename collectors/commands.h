@@ -11,6 +11,7 @@
 #include "common/option.h"
 
 struct intake_counts;
+struct settings;
 
 struct run_values {
     bool until_end;
@@ -26,19 +27,26 @@ struct probe_values {
     bool raw;
 };
 
+struct source_values {
+    struct ear_strings header; /* "Name: value" */
+};
+
 struct import_values {
     const char *source, *channel, *about, *lang, *zone, *delimiter, *scale;
     struct ear_strings map; /* "text=Comment" */
 };
 
-extern const struct ear_option collect_run_options[], collect_once_options[],
-    collect_probe_options[], collect_import_options[];
+extern const struct ear_option collect_source_options[], collect_run_options[],
+    collect_once_options[], collect_probe_options[], collect_import_options[];
 
 int collect_run(const struct command_call *call, struct ear_error *err);
 int collect_once(const struct command_call *call, struct ear_error *err);
 int collect_backfill(const struct command_call *call, struct ear_error *err);
 int collect_check(const struct command_call *call, struct ear_error *err);
 int collect_source(const struct command_call *call, struct ear_error *err);
+/* `source new URL`, with the settings that were read. */
+int source_new(const struct command_call *call, struct settings *settings, const char *url,
+               struct ear_error *err);
 int collect_probe(const struct command_call *call, struct ear_error *err);
 int collect_receive(const struct command_call *call, struct ear_error *err);
 int collect_import(const struct command_call *call, struct ear_error *err);

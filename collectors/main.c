@@ -81,10 +81,12 @@ static const struct command commands[] = {
     },
     {
         .name = "source",
-        .arguments = "list|show [NAME]",
-        .help = "the platforms there are, and the page of one",
+        .arguments = "list|show|new [NAME|URL]",
+        .help = "the platforms there are, the page of one, a draft for another",
         .example = "earshot source show discourse",
         .needs = COMMAND_NEEDS_NOTHING,
+        .options = collect_source_options,
+        .options_size = sizeof(struct source_values),
         .run = collect_source,
     },
     {

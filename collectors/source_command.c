@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `source list`: what `use:` may say. `source show NAME`: the reference page of a platform, made
- * from its definition. Both work without a configuration; with one, its own definitions count.
+ * from its definition. `source new URL`: a draft for another. All work without a configuration;
+ * with one, its own definitions and what it allows of the network count.
  */
 
 #include <stdio.h>
@@ -13,6 +14,13 @@
 #include "common/config/config.h"
 #include "common/json/json.h"
 #include "common/settings/settings.h"
+
+const struct ear_option collect_source_options[] = {
+    {"header", EAR_STRINGS, offsetof(struct source_values, header), NULL,
+     "new: a header to ask with, such as \"Authorization: Bearer …\"; may be given several times",
+     NULL},
+    {0},
+};
 
 enum { LINE_MAX_BYTES = 64 * 1024 };
 
@@ -153,18 +161,22 @@ int collect_source(const struct command_call *call, struct ear_error *err)
     const char *action = call->arguments[0];
     int result = -1;
 
-    if (strcmp(action, "list") != 0 && strcmp(action, "show") != 0) {
-        return command_misused(call, "'%.50s' is none of: list, show NAME", action);
+    const bool is_list = strcmp(action, "list") == 0;
+    const bool is_new = strcmp(action, "new") == 0;
+
+    if (!is_list && !is_new && strcmp(action, "show") != 0) {
+        return command_misused(call, "'%.50s' is none of: list, show NAME, new URL", action);
     }
-    if ((strcmp(action, "show") == 0) != (call->argument_count == 2)) {
-        return command_misused(call, "write source list, or source show NAME");
+    if (is_list != (call->argument_count == 1)) {
+        return command_misused(call, "write source list, source show NAME, or source new URL");
     }
     if (settings_load(&settings, call->config_path, NULL, call->share_dir, err) != 0 ||
         definitions_new(&definitions, settings, err) != 0) {
         goto done;
     }
-    result = call->argument_count == 2 ? show(settings, definitions, call->arguments[1], err)
-                                       : list(call, definitions, err);
+    result = is_list  ? list(call, definitions, err)
+             : is_new ? source_new(call, settings, call->arguments[1], err)
+                      : show(settings, definitions, call->arguments[1], err);
 
 done:
     definitions_free(definitions);

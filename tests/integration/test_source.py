@@ -137,6 +137,21 @@ def the_platform_of_the_readme_works_as_written():
                one["created_at"] == "2026-11-03T08:00:00Z" and one["id"] == f"board:{base[7:]}:3", f"{one}")
 
 
+def an_answer_makes_a_draft_that_is_a_definition():
+    posts = [{"id": i, "title": f"No {i}", "body": f"I wish {i}", "created_at": f"2026-11-0{i}T08:00:00Z"} for i in (3, 2)]
+    with harness.place() as place, board(posts) as base:
+        place.configure("earshot: 1\nnetwork: {allow: [127.0.0.1]}\n")
+        done = place.run("source", "new", f"{base}/api/posts?limit=9&api_key=hunter2", "--header", "X-Key: k")
+        expect("hunter2" not in done.stdout + done.stderr, "a secret is shown")
+        (place.folder / "draft.yaml").write_text(done.stdout)
+        expect("a valid definition" in place.run("check", "draft.yaml").stderr, done.stdout)
+        expect('records: "/posts/*"' in done.stdout and "text: /body" in done.stdout and "\nplatform: draft\n" in done.stdout, done.stdout)
+        expect("it answers 403" in place.run("source", "new", f"{base}/api/posts?", codes=(1,)).stderr, "a refusal")
+        place.run("source", "new", f"{base}/api/posts?", "--header", "nonsense", codes=(2,))
+        place.run("source", "new", "http://127.0.0.1:1/", codes=(69,))
+        place.run("source", "new", "banana", codes=(78,))
+
+
 def words_that_make_no_sense_are_refused():
     with harness.place() as place:
         for words in (("source",), ("source", "lst"), ("source", "show"), ("source", "list", "x")):
@@ -147,4 +162,5 @@ def words_that_make_no_sense_are_refused():
 if __name__ == "__main__":
     sys.exit(harness.main(the_list_names_readers_and_definitions, the_example_of_every_page_is_valid,
                           one_s_own_definition_is_checked_listed_and_used, what_is_wrong_with_a_source_is_said_at_its_place,
-                          a_definition_is_not_run, the_platform_of_the_readme_works_as_written, words_that_make_no_sense_are_refused))
+                          a_definition_is_not_run, the_platform_of_the_readme_works_as_written,
+                          an_answer_makes_a_draft_that_is_a_definition, words_that_make_no_sense_are_refused))
