@@ -335,10 +335,20 @@ static enum verdict refresh(struct engine *engine, struct source_turn *turn, str
     return ask_send(engine, engine->asked_for, turn, err) == 0 ? VERDICT_AGAIN : VERDICT_FAILED;
 }
 
-static enum verdict obey(struct engine *engine, const struct error_rule *rule,
+/* Is it only about the one record that it was asked for? */
+static bool is_missing(int status)
+{
+    return status == 403 || status == 404 || status == 410;
+}
+
+/* `single`: asked for one record, by a rule that is meant for lists: "no such forum". */
+static enum verdict obey(struct engine *engine, const struct error_rule *rule, bool single,
                          const struct fetch_answer *answer, const struct json_node *body,
                          struct source_turn *turn, struct ear_error *err)
 {
+    if (single && rule->what == DO_STOP && is_missing(answer->status)) {
+        return VERDICT_SKIP;
+    }
     if (fill_say(engine, rule, answer, body, err) != 0) {
         return VERDICT_FAILED;
     }
@@ -379,7 +389,7 @@ static enum verdict judge_plainly(struct engine *engine, const struct fetch_answ
     if (status == 304 && engine->conditional) {
         return VERDICT_SAME;
     }
-    if (is_child && (status == 403 || status == 404 || status == 410)) {
+    if (is_child && is_missing(status)) {
         return VERDICT_SKIP;
     }
     wait_us = status == 429 && answer->retry_after_us < 0 ? wait_of_headers(engine, answer) : -1;
@@ -409,7 +419,8 @@ enum verdict rules_judge(struct engine *engine, const struct fetch_answer *answe
     }
     for (size_t i = 0; i < definition->error_count; i++) {
         if (rule_fits(engine, &definition->errors[i], answer, body)) {
-            return obey(engine, &definition->errors[i], answer, body, turn, err);
+            return obey(engine, &definition->errors[i],
+                        is_child && definition->errors[i].when.count == 0, answer, body, turn, err);
         }
     }
     if (answer->status == 401 && auth_has_tokens(engine)) {

@@ -382,6 +382,7 @@ int walk_go_on(struct engine *engine, char *text, bool *over, const struct sourc
         free(text);
         text = next_first(frame->page);
         frame->ring_count = 0; /* the pages of the new beginning are others */
+        frame->hash = 0;       /* … or the same, where a whole page is of one instant: read on */
     }
     *over = result == 0 && (engine->poll->probe || (text == NULL && !again) || walk->pages >= max ||
                             met_cursor(engine) || (walk->down && has_reached_floor(engine)));

@@ -282,7 +282,8 @@ class Platform:
 
     name = None    # of the definition
     cells = {}     # CELLS -> "tested", or why it is not
-    lines = ""     # a remark for the table
+    settings = {}  # more keys of the configuration
+    wrong = None   # of a source: what makes its credentials no good, {"token": "x"}; None: there are none
     page_sizes = None  # (of all posts,) or (of roots, of replies): for `least`
     pause = 2 * HOUR  # between two polls
     wrong = None  # parameters with credentials that are no good, for every source
@@ -373,7 +374,7 @@ class Reading:
     def configure(self, sources):
         self.where.configure(json.dumps({
             "earshot": 1, "brands": {"Acme": ["acme"]}, "sources": sources, "authors": {"names": True},
-            "network": {"allow": ["127.0.0.1"]}}, indent=1))
+            "network": {"allow": ["127.0.0.1"]}, **self.platform.settings}, indent=1))
 
     def earshot(self, *arguments, **more):
         return self.where.run(*arguments, environment={"EARSHOT_NOW": iso(self.platform.world.now)}, **more)
