@@ -328,6 +328,17 @@ struct address {
     size_t query_count;
 };
 
+/* A user and password before the host: no part of a definition. */
+static void drop_login(char *host)
+{
+    const size_t length = strcspn(host, "/?#");
+    const char *at = memrchr(host, '@', length);
+
+    if (at != NULL) {
+        memmove(host, at + 1, strlen(at + 1) + 1);
+    }
+}
+
 static int read_address(struct address *address, const char *url, struct ear_error *err)
 {
     char *at = NULL;
@@ -335,11 +346,13 @@ static int read_address(struct address *address, const char *url, struct ear_err
 
     address->text = malloc(strlen(url) + 2);
     if (address->text == NULL) {
-        return ear_fail_memory(err, "an address");
+        ear_fail_memory(err, "an address");
+        return -1;
     }
     (void)snprintf(address->text, strlen(url) + 2, "%s", url);
     at = strstr(address->text, "://");
     at = at == NULL ? address->text : at + 3;
+    drop_login(at);
     at += strcspn(at, "/?#");
     address->base = address->text;
     memmove(at + 1, at, strlen(at) + 1);
@@ -376,9 +389,6 @@ static void name_platform(char out[80], const char *base)
     size_t length = 0;
 
     host = host == NULL ? base : host + 3;
-    for (const char *at = host; *at != '\0'; at++) {
-        host = *at == '@' ? at + 1 : host;
-    }
     end = host + strcspn(host, ":");
     for (const char *at = end; at > host && from == NULL; at--) {
         if (*at == '.' && !isdigit((unsigned char)at[1])) {

@@ -46,7 +46,7 @@ static const struct case_of cases[] = {
                "created_at: {from: /created_utc, as: unix}", "the oldest comes first here"},
      .id = "a",
      .text = "x"},
-    {.url = "https://api.shop.example/v1/reviews?api_key=hunter2&page=0&q=%7Bx%7D+y",
+    {.url = "https://me:hunter2@api.shop.example/v1/reviews?api_key=hunter2&page=0&q=%7Bx%7D+y",
      .link = "<https://api.shop.example/v1/reviews?page=1>; rel=\"next\"",
      .answer = "[{\"review_id\":1,\"review\":\"good\",\"timestamp_created\":1600000000123}]",
      .lines = {"platform: shop\n", "secret1: {required: true, secret: true, help: \"api_key\"}",
