@@ -32,6 +32,7 @@ class Bluesky(world.Platform):
     cells = {**{cell: "tested" for cell in world.CELLS}, "edits": "Bluesky has none: a post's words stay as they are"}
     access = refresh = None
     given = 0
+    wrong = {"password": "not-the-password"}
 
     def __init__(self, community):
         super().__init__(community)
@@ -213,6 +214,7 @@ class BlueskyAuthor(Bluesky):
 
     cells = {**Bluesky.cells, "auth": "tested with the search: authors and threads are public"}
     pause = 12 * world.HOUR
+    wrong = None
 
     def configuration(self, base):
         return [{"name": "acme-says", "use": "bluesky", "api": base, "author": "acme.test"}]

@@ -54,6 +54,7 @@ class Graph(world.Platform):
     token = "EAAG" + "x" * 40
     versions = ("v19.0", "v20.0", "v21.0", "v22.0", "v23.0", "v24.0")
     most_nodes = 10000
+    wrong = {"token": "not-a-token"}
 
     def error(self, code, message, kind="OAuthException", status=400, **more):
         return status, {}, {"error": {"message": f"(#{code}) {message}", "type": kind, "code": code, **more, "fbtrace_id": "AQt_hJ68vFybS4TnupatNtX"}}

@@ -24,6 +24,7 @@ class Mastodon(world.Platform):
     cells = {cell: "tested" for cell in world.CELLS}
     pause = 12 * world.HOUR
     page_max = 40
+    wrong = {"token": "not-a-token"}
     fraction = ".512"
 
     def __init__(self, community):

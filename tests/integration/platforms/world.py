@@ -286,7 +286,6 @@ class Platform:
     wrong = None   # of a source: what makes its credentials no good, {"token": "x"}; None: there are none
     page_sizes = None  # (of all posts,) or (of roots, of replies): for `least`
     pause = 2 * HOUR  # between two polls
-    wrong = None  # parameters with credentials that are no good, for every source
 
     host = None    # of the imitation, "127.0.0.1:PORT"; set before anything is asked
 

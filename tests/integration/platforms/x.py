@@ -19,6 +19,7 @@ class X(world.Platform):
     cells = {**{cell: "tested" for cell in world.CELLS},
              "edits": "an edit within its hour is tested; the community's, a day later, X does not allow"}
     pause = 12 * world.HOUR
+    wrong = {"token": "not-a-token"}
 
     def __init__(self, community):
         super().__init__(community)

@@ -27,6 +27,7 @@ class YouTube(world.Platform):
     name = "youtube"
     cells = {cell: "tested" for cell in world.CELLS}
     pause = 12 * world.HOUR
+    wrong = {"key": "not-a-key"}
     videos = tuple(name_of(f"video {number}", 11) for number in range(4))
     closed = name_of("video without comments", 11)
 
