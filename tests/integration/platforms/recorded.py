@@ -106,6 +106,30 @@ def youtube(name):
         "author": each["snippet"]["topLevelComment"]["snippet"]["authorDisplayName"]} for each in recorded(f"youtube/{name}.json")["items"]}
 
 
+def simple(markup):
+    """Only where a text and its markup hold the same words: no list's signs, no quotation's, no link's address."""
+    return {} if re.search(r"<(blockquote|li|pre|a|img)\b", markup) else {"text": plain(markup)}
+
+
+def wordpress(posts, comments):
+    told = {}
+    for each in recorded(f"wordpress/{posts}.json"):
+        embedded = each.get("_embedded", {}).get("author", [{}])[0].get("name")
+        if not each["content"]["protected"]:
+            told[f"wordpress:HOST:{each['id']}"] = {**simple(each["content"]["rendered"]), "created_at": each["date_gmt"], "url": each["link"],
+                                                    "author": embedded, "title": plain(each["title"]["rendered"])}
+    for each in recorded(f"wordpress/{comments}.json"):
+        told[f"wordpress:HOST:c{each['id']}"] = {**simple(each["content"]["rendered"]), "created_at": each["date_gmt"], "url": each["link"],
+                                                 "author": plain(each["author_name"])}
+    return told
+
+
+def ghost(name):
+    return {f"ghost:HOST:{each['id']}": {**(simple(each["html"]) if each["html"] else {}), "created_at": each["published_at"], "url": each["url"],
+                                         "title": each["title"], "author": each["primary_author"]["name"]}
+            for each in recorded(f"ghost/{name}.json")["posts"]}
+
+
 def tapes():
     """name: (source, [(pattern, recording)], what is wanted)."""
     feed = recorded("bluesky/getAuthorFeed-with-reposts.json")["feed"]
@@ -130,6 +154,11 @@ def tapes():
         "facebook": ({"use": "facebook", "api": "BASE", "page": "19292868552", "token": "t"}, [comments[1]], facebook()),
         "facebook-comments": ({"use": "facebook", "api": "BASE", "page": "19292868552", "token": "t"}, [(r"/feed", "facebook/comments_p1.json")],
                               facebook_comments()),
+        **{f"wordpress-{name}": ({"use": "wordpress", "base": "BASE"}, [
+            (r"rest_route=/wp/v2/posts", f"wordpress/{name}.json"), (r"rest_route=/wp/v2/comments", "wordpress/comments-page.json")],
+            wordpress(name, "comments-page")) for name in ("posts-page", "posts-embed-author", "posts-modified-after")},
+        **{f"ghost-{name}": ({"use": "ghost", "base": "BASE", "key": "0" * 26, "comments": ""}, [(r"/content/posts/", f"ghost/{name}.json")], ghost(name))
+           for name in ("posts-page", "posts-members-only", "posts-updated-after")},
         "youtube": ({"use": "youtube", "api": "BASE", "video": "F1UP7wRCPH8", **key}, [(r"commentThreads", "youtube/comment_threads_by_video_paged_1.json")],
                     youtube("comment_threads_by_video_paged_1")),
     }
@@ -147,6 +176,7 @@ def same(field, want, have):
 
 def try_one(source, pairs, wanted):
     with place() as where, Tape(pairs) as server:
+        wanted = {key.replace("HOST", server.base.partition("//")[2]): fields for key, fields in wanted.items()}
         source = {name: value.replace("BASE", server.base) for name, value in source.items()}
         where.configure(json.dumps({"earshot": 1, "brands": {"Acme": ["acme"]}, "sources": [{"name": "tape", **source}], "authors": {"names": True},
                                     "network": {"allow": ["127.0.0.1"]}}))
