@@ -5,6 +5,7 @@
 import pathlib
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -86,7 +87,37 @@ def feeds_and_surveys_are_stored_once_and_follow_edits_and_deletions():
         compare(place, blog, surveys)
 
 
+def dress(blog):
+    """The least of a theme: Debian's WordPress brings none, and without one its pages are empty."""
+    theme = blog.site / "wp-content" / "themes" / "least"
+    theme.mkdir(parents=True)
+    (theme / "style.css").write_text("/* Theme Name: Least */")
+    (theme / "index.php").write_text("<!DOCTYPE html><html><head><?php wp_head(); ?></head><body><p>Hello</p></body></html>")
+    (theme / "functions.php").write_text("<?php add_action('after_setup_theme', function () { add_theme_support('automatic-feed-links'); });")
+    blog.drive(["option", "template", "least"], ["option", "stylesheet", "least"])
+
+
+def the_address_of_the_site_is_enough():
+    with harness.place() as place, tempfile.TemporaryDirectory(prefix="earshot-wordpress-") as folder, server.WordPress(folder) as blog:
+        place.configure(f'''
+earshot: 1
+brands: {{Tandelo: [tandelo]}}
+sources: [{{name: site, use: feed, url: "{blog.url}", comments: true}}]
+network: {{allow: [127.0.0.1]}}
+''')
+        dress(blog)
+        ids = blog.drive(*[["post", title, text, f"2026-11-{n + 1:02d} 10:00:00"] for n, (title, text) in enumerate(POSTS)])
+        blog.drive(*[["comment", ids[n % 3], f"Reader {n}", f"Comment {n}: add a bell", f"2026-11-15 10:{n:02d}:00"] for n in range(9)])
+        expect(place.once()["site"]["new"] == 12, f"found by the site's address: {len(place.posts())} of 12")
+        compare(place, blog, [])
+        time.sleep(1.1)     # its feeds count in seconds
+        blog.drive(["comment", ids[0], "Late", "A late reply", time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())])
+        last = place.once()["site"]
+        expect(last["new"] == 1, f"by what was found: {last}")
+        compare(place, blog, [])
+
+
 if __name__ == "__main__":
     if server.missing():
         harness.skip(f"no WordPress here: {', '.join(server.missing())}; install the packages of docker/packages")
-    sys.exit(harness.main(feeds_and_surveys_are_stored_once_and_follow_edits_and_deletions))
+    sys.exit(harness.main(feeds_and_surveys_are_stored_once_and_follow_edits_and_deletions, the_address_of_the_site_is_enough))
