@@ -138,6 +138,11 @@ static void check_source(struct settings *settings, const struct config_node *no
     if (keys->lang != NULL) {
         check_language(settings, config_get(node, "lang"), keys->lang);
     }
+    if (keys->fresh > 0 && keys->fresh < keys->every / 2) {
+        config_report(settings->config, CONFIG_WARNING, config_get(node, "fresh"),
+                      "it is never asked sooner than after half of its 'every'; set 'every' to at "
+                      "most twice this");
+    }
     for (size_t i = 0; keys->name != NULL && i < settings->source_count; i++) {
         const struct settings_source *other = &settings->sources[i];
 

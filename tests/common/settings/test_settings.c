@@ -321,6 +321,32 @@ static void secrets_in_clear_text_are_warned_about(void **state)
     settings_free(settings);
 }
 
+static void a_target_that_every_does_not_allow_is_warned_about(void **state)
+{
+    static const char *const fresh[] = {"5m", "4m"};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        char text[256];
+        char line[1400];
+        struct settings *settings = NULL;
+
+        (void)snprintf(text, sizeof(text),
+                       "earshot: 1\nsources:\n  - {name: a, use: feed, url: "
+                       "\"https://b.example/feed\", every: 10m, fresh: %s}\n",
+                       fresh[i]);
+        settings = load_text(text);
+        assert_int_equal(config_errors(settings->config), 0);
+        assert_int_equal(config_finding_count(settings->config), i);
+        assert_int_equal(settings->sources[0].fresh_us, (i == 0 ? 5 : 4) * CLOCK_MINUTE_US);
+        if (i == 1) {
+            first_line(line, settings);
+            assert_non_null(strstr(line, "sources[0].fresh: warning: it is never asked sooner"));
+        }
+        settings_free(settings);
+    }
+}
+
 static void short_retention_of_insights_is_warned_about(void **state)
 {
     struct settings *settings =
@@ -451,6 +477,7 @@ int main(void)
         TEST(definitions_are_put_aside_for_the_collector),
         TEST(a_definition_alone_is_no_configuration),
         TEST(secrets_in_clear_text_are_warned_about),
+        TEST(a_target_that_every_does_not_allow_is_warned_about),
         TEST(short_retention_of_insights_is_warned_about),
         TEST(kafka_without_a_shared_author_key_is_warned_about),
         TEST(scram_is_warned_about_where_it_cannot_work),
