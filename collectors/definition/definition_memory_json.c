@@ -171,6 +171,7 @@ static void load_numbers(struct kept_list *list, const struct json_node *node)
     load_recent(list->recent, &list->recent_count, json_get(node, "recent"));
     for (size_t i = 0; i < KEPT_REVISITS_MAX && each != NULL; i++, each = json_next(each)) {
         json_integer(each, &list->revisited_us[i]);
+        list->revisited_us[i] = list->revisited_us[i] < 0 ? 0 : list->revisited_us[i];
     }
     for (each = json_first(json_get(node, "awaited"));
          each != NULL && list->awaited_count < KEPT_AWAITED_MAX; each = json_next(each)) {

@@ -138,7 +138,7 @@ static int go_on_walk(struct engine *engine, struct source_turn *turn, struct ea
         }
         return ask_id(engine, walk->base, turn, err);
     }
-    if (at->at >= engine->id_last) {
+    if (at->at > engine->id_last - step_of(at->list)) {
         engine->stage = STAGE_END;
         return 0;
     }

@@ -107,7 +107,9 @@ char *next_first(const struct page *page)
 
 static int64_t number_of(const struct frame *frame, int64_t otherwise)
 {
-    return frame->text == NULL ? otherwise : strtoll(frame->text, NULL, 10);
+    const int64_t number = frame->text == NULL ? otherwise : strtoll(frame->text, NULL, 10);
+
+    return number < INT64_MAX / 2 ? number : INT64_MAX / 2;
 }
 
 /* What a pointer names, as text; NULL: nothing, or nothing that could be sent. */

@@ -343,8 +343,10 @@ static int move_up(struct engine *engine, bool more, bool *again, struct ear_err
         next = walk->has_base && next <= walk->base ? sight->most : next;
         *again = !walk->has_base || next > walk->base;
     } else { /* worth it if it gains at least half of what the page spans */
-        *again = more && (!walk->has_base || (next > walk->base &&
-                                              next - walk->base >= (sight->most - walk->base) / 2));
+        const double gain = (double)next - (double)walk->base; /* any number may be an id */
+        const double span = (double)sight->most - (double)walk->base;
+
+        *again = more && (!walk->has_base || (next > walk->base && gain >= span / 2));
     }
     if (*again) {
         walk->base = next;

@@ -310,6 +310,42 @@ static void secrets_never_get_into_the_cursor(void **state)
     }
 }
 
+/* --- numbers without bounds --- */
+
+static void serve_extremes(void *world, const struct fetch_request *request, struct reply *reply)
+{
+    int *turn = world;
+    static const char *const ids[] = {"-9223372036854775808", "-1", "0", "9223372036854775807"};
+
+    (void)request;
+    fputs("{\"posts\":[", reply->out);
+    for (int i = 0; i < 4; i++) {
+        fprintf(reply->out, "%s{\"id\":%s,\"text\":\"t%d\",\"created\":%s,\"updated\":%s}",
+                i == 0 ? "" : ",", ids[i], *turn / 4, i % 2 == 0 ? "-62135596800" : "253402300799",
+                ids[i]);
+    }
+    fputs("]}", reply->out);
+    (*turn)++;
+}
+
+static void numbers_at_their_bounds_break_nothing(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 11; i++) {
+        struct paper *paper = new_paper();
+        int turn = 0;
+
+        paper_open(paper, places[i].yaml, serve_extremes, &turn);
+        paper->params[0] = "https://forum.example";
+        for (int poll = 0; poll < 3; poll++) {
+            (void)paper_poll(paper);
+            assert_true(paper->err.kind != EAR_FATAL);
+            paper->now_us += 2 * HOUR_US;
+        }
+        free_place(paper, NULL);
+    }
+}
+
 /* --- hooks --- */
 
 static void serve_claims(void *world, const struct fetch_request *request, struct reply *reply)
@@ -1115,6 +1151,7 @@ int main(void)
         cmocka_unit_test(posts_that_come_during_a_walk_are_there_after_the_next),
         cmocka_unit_test(an_old_post_pinned_on_top_stops_no_walk),
         cmocka_unit_test(secrets_never_get_into_the_cursor),
+        cmocka_unit_test(numbers_at_their_bounds_break_nothing),
         cmocka_unit_test(a_claimed_time_is_never_later_than_the_servers),
         cmocka_unit_test(a_walk_that_meets_its_limit_tells_a_gap),
         cmocka_unit_test(half_an_answer_is_not_the_end_of_the_list),
