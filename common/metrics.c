@@ -102,8 +102,9 @@ enum { FAMILIES = sizeof families / sizeof families[0] };
 struct series {
     struct series *next; /* of the same family */
     size_t family;
-    double value;                     /* a histogram's sum */
-    uint64_t counts[BUCKETS_MAX + 1]; /* not cumulative; the last is beyond all bounds */
+    double value;     /* a histogram's sum */
+    uint64_t *counts; /* [BUCKETS_MAX + 1], of a histogram alone: not cumulative; the last is
+                         beyond all bounds */
     char labels[];
 };
 
@@ -143,7 +144,10 @@ void metrics_free(struct metrics *metrics)
         return;
     }
     for (size_t i = 0; i < metrics->slot_count; i++) {
-        free(metrics->slots[i]);
+        if (metrics->slots[i] != NULL) {
+            free(metrics->slots[i]->counts);
+            free(metrics->slots[i]);
+        }
     }
     free(metrics->slots);
     pthread_mutex_destroy(&metrics->lock);
@@ -231,6 +235,13 @@ static struct series *add_series(struct metrics *metrics, size_t family, const c
     series = calloc(1, sizeof *series + size);
     if (series == NULL) {
         return NULL;
+    }
+    if (families[family].kind == KIND_HISTOGRAM) {
+        series->counts = calloc(BUCKETS_MAX + 1, sizeof *series->counts);
+        if (series->counts == NULL) {
+            free(series);
+            return NULL;
+        }
     }
     series->family = family;
     memcpy(series->labels, labels, size);

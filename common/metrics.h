@@ -14,7 +14,7 @@
 
 #include "common/error.h"
 
-enum { METRICS_SERIES_MAX = 20000 };
+enum { METRICS_SERIES_MAX = 60000 };
 
 struct metrics;
 
