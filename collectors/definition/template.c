@@ -383,7 +383,8 @@ static void write_instant(struct filling *filling, enum filter filter)
 
         (void)snprintf(filling->written, sizeof(filling->written), "%lld", (long long)whole);
     } else {
-        /* Whole seconds, the earlier ones: what every server reads (GitHub and X refuse fractions). */
+        /* Whole seconds, the earlier ones: what every server reads (GitHub and X refuse fractions).
+         */
         at_us -= ((at_us % CLOCK_SECOND_US) + CLOCK_SECOND_US) % CLOCK_SECOND_US;
         (void)snprintf(filling->written, sizeof(filling->written), "%s",
                        filter == FILTER_DATE ? day_format(text, zone_day(NULL, at_us))
