@@ -60,6 +60,7 @@ struct step {
     enum ear_error_kind failure; /* EAR_NONE: none */
     const char *message;
     int64_t later_us;
+    bool sets_cursor; /* though it fails */
 };
 
 static struct script {
@@ -152,6 +153,11 @@ static int script_step(void *state, const struct fetch_answer *answer,
         turn->wait_us = step->later_us;
         turn->why = "its token is being fetched";
         return 0;
+    }
+    if (step->failure != EAR_NONE && step->sets_cursor &&
+        (emit_items(step, output, err) != 0 ||
+         output->cursor(output->user, "{\"at\":0,\"vain\":1}", 17, err) != 0)) {
+        return -1;
     }
     if (step->failure != EAR_NONE) {
         return ear_fail(err, step->failure, "%s", step->message);
@@ -453,6 +459,26 @@ static void new_posts_come_with_seen_audit_and_cursor(void **state)
     assert_standing(bench, "\"cursor\":{\"at\":1}");
     assert_standing(bench, "\"state\":\"ok\"");
     assert_standing(bench, "\"last_post_at\":\"2026-11-22T08:00:0");
+}
+
+static void a_step_that_fails_keeps_its_cursor_if_it_emitted_nothing(void **state)
+{
+    static const struct step empty[] = {
+        {.failure = EAR_RETRY, .message = "later: not now", .sets_cursor = true}};
+    static const struct step full[] = {{.items = {SAYS("1", "one")},
+                                        .failure = EAR_RETRY,
+                                        .message = "later: not now",
+                                        .sets_cursor = true}};
+    struct bench *bench = *state;
+    char *text = NULL;
+
+    assert_int_equal(play(bench, full, 1).outcome, COLLECTOR_LATER);
+    assert_int_equal(count_of(bench, "posts"), 0);
+    text = standing_of(bench);
+    assert_null(strstr(text, "\"cursor\""));
+    free(text);
+    assert_int_equal(play(bench, empty, 1).outcome, COLLECTOR_LATER);
+    assert_standing(bench, "\"cursor\":{\"at\":0,\"vain\":1}");
 }
 
 static void what_is_unchanged_is_not_told_again(void **state)
@@ -1142,6 +1168,7 @@ int main(int argc, char **argv)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(new_posts_come_with_seen_audit_and_cursor),
+        CASE(a_step_that_fails_keeps_its_cursor_if_it_emitted_nothing),
         CASE(what_is_unchanged_is_not_told_again),
         CASE(edits_and_deletions_are_new_versions),
         CASE(one_step_may_show_an_item_several_times),
