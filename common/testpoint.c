@@ -25,7 +25,7 @@ bool testpoint_print(FILE *stream)
 
 enum action { ACTION_NONE, ACTION_KILL, ACTION_PAUSE, ACTION_FAIL };
 
-enum { EXIT_MISARMED = 78, PAUSE_S = 3 };
+enum { EXIT_MISARMED = 78, PAUSE_S = 3, ARMED_MAX = 4, SETTING_MAX = 128 };
 
 struct arming {
     enum action action;
@@ -33,7 +33,7 @@ struct arming {
     long pass;    /* the N-th pass acts */
     long pause_s; /* ACTION_PAUSE */
     int failure;  /* ACTION_FAIL: the errno */
-    const char *mark;
+    atomic_long passes;
 };
 
 struct point {
@@ -46,8 +46,8 @@ static const struct point points[] = {TESTPOINTS(POINT_ROW)};
 
 /* The one place of a test build where state is the process's: a point knows nothing but its name.
  */
-static struct arming armed;
-static atomic_long passes;
+static struct arming armed[ARMED_MAX];
+static const char *mark;
 static pthread_once_t arm_once = PTHREAD_ONCE_INIT;
 
 static bool listed(const char *name)
@@ -74,7 +74,7 @@ static void misarmed(const char *setting)
 {
     fprintf(stderr,
             "EARSHOT_KILL_POINT is '%s'; write NAME[:N[:kill|pause|pause=SECONDS|enospc|eio]] with "
-            "a name that --kill-points lists\n",
+            "a name that --kill-points lists, up to 4 with commas between\n",
             setting);
     _exit(EXIT_MISARMED);
 }
@@ -131,34 +131,55 @@ static void disarm(void)
 {
     static const pthread_once_t again = PTHREAD_ONCE_INIT;
 
-    armed = (struct arming){.action = ACTION_NONE};
-    atomic_store(&passes, 0);
+    for (size_t i = 0; i < ARMED_MAX; i++) {
+        armed[i].action = ACTION_NONE;
+        atomic_store(&armed[i].passes, 0);
+    }
     arm_once = again;
+}
+
+/* SETTING[,SETTING…] */
+static bool read_settings(const char *settings)
+{
+    for (size_t i = 0; i < ARMED_MAX; i++) {
+        size_t length = strcspn(settings, ",");
+        char setting[SETTING_MAX];
+
+        if (length >= sizeof setting) {
+            return false;
+        }
+        memcpy(setting, settings, length);
+        setting[length] = '\0';
+        if (!read_setting(&armed[i], setting)) {
+            return false;
+        }
+        if (settings[length] == '\0') {
+            return true;
+        }
+        settings += length + 1;
+    }
+    return false;
 }
 
 static void arm(void)
 {
-    const char *setting = getenv("EARSHOT_KILL_POINT");   /* NOLINT(concurrency-mt-unsafe) */
-    const char *mark = getenv("EARSHOT_KILL_POINT_MARK"); /* NOLINT(concurrency-mt-unsafe) */
+    const char *settings = getenv("EARSHOT_KILL_POINT"); /* NOLINT(concurrency-mt-unsafe) */
 
+    mark = getenv("EARSHOT_KILL_POINT_MARK"); /* NOLINT(concurrency-mt-unsafe) */
     pthread_atfork(NULL, NULL, disarm);
-    if (setting == NULL || *setting == '\0') {
-        return;
+    if (settings != NULL && *settings != '\0' && !read_settings(settings)) {
+        misarmed(settings);
     }
-    if (!read_setting(&armed, setting)) {
-        misarmed(setting);
-    }
-    armed.mark = mark != NULL && *mark != '\0' ? mark : NULL;
 }
 
 static bool first_of_all_processes(void)
 {
     int file;
 
-    if (armed.mark == NULL) {
+    if (mark == NULL || *mark == '\0') {
         return true;
     }
-    file = open(armed.mark, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    file = open(mark, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (file < 0) {
         return false;
     }
@@ -166,33 +187,42 @@ static bool first_of_all_processes(void)
     return true;
 }
 
+/* True: the step is to fail. */
+static bool act(const struct arming *arming)
+{
+    struct timespec pause = {.tv_sec = arming->pause_s};
+
+    switch (arming->action) {
+    case ACTION_KILL:
+        raise(SIGKILL);
+        break;
+    case ACTION_PAUSE:
+        while (nanosleep(&pause, &pause) != 0 && errno == EINTR) {
+        }
+        break;
+    case ACTION_FAIL:
+        errno = arming->failure;
+        return true;
+    case ACTION_NONE:
+        break;
+    }
+    return false;
+}
+
 bool testpoint_pass(const char *name)
 {
-    struct timespec pause = {0};
-
     if (!listed(name)) {
         fprintf(stderr, "the test point '%s' is not in common/testpoints.h\n", name);
         abort();
     }
     pthread_once(&arm_once, arm);
-    if (armed.action == ACTION_NONE || strcmp(name, armed.name) != 0 ||
-        atomic_fetch_add(&passes, 1) + 1 != armed.pass || !first_of_all_processes()) {
-        return false;
-    }
-    switch (armed.action) {
-    case ACTION_KILL:
-        raise(SIGKILL);
-        break;
-    case ACTION_PAUSE:
-        pause.tv_sec = armed.pause_s;
-        while (nanosleep(&pause, &pause) != 0 && errno == EINTR) {
+    for (size_t i = 0; i < ARMED_MAX; i++) {
+        struct arming *arming = &armed[i];
+
+        if (arming->action != ACTION_NONE && strcmp(name, arming->name) == 0 &&
+            atomic_fetch_add(&arming->passes, 1) + 1 == arming->pass && first_of_all_processes()) {
+            return act(arming);
         }
-        break;
-    case ACTION_FAIL:
-        errno = armed.failure;
-        return true;
-    case ACTION_NONE:
-        break;
     }
     return false;
 }

@@ -10,8 +10,8 @@
  *
  * EARSHOT_KILL_POINT=NAME[:N[:ACTION]] acts at the N-th pass (default 1, counted by each process
  * for itself) of point NAME; ACTION is kill (SIGKILL to itself, default), pause (3 s; pause=20 for
- * 20), enospc or eio (the point fails with that errno, where it can fail). A setting that makes no
- * sense ends the process with 78.
+ * 20), enospc or eio (the point fails with that errno, where it can fail). Up to four of them with
+ * commas between. A setting that makes no sense ends the process with 78.
  *
  * EARSHOT_KILL_POINT_MARK=FILE makes it happen once in all processes that share the setting: it
  * acts only if it can make that file anew. A killed role is so not killed again at the same point

@@ -24,6 +24,8 @@
 /* common/stream on Kafka: transactions, readers */
 #define TESTPOINTS_OF_KAFKA(POINT)                                                                 \
     POINT("kafka.assigned", "a reader was given partitions, and has not begun on them")            \
+    POINT("kafka.lanes-asked", "a reader begins on partitions: their queues are not parted yet")   \
+    POINT("kafka.lanes-parted", "a reader has begun on partitions, and not read yet")              \
     POINT("kafka.revoked", "partitions were taken from a reader, it does not say so yet")          \
     POINT("kafka.begun", "a transaction is begun, nothing is under way")                           \
     POINT("kafka.produce", "a record is about to be handed over; fails: it is refused")            \

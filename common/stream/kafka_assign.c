@@ -7,8 +7,8 @@
  * pending transaction would hold its caller for as long.
  *
  * Each partition keeps a queue of its own, so that a read takes fairly from all. librdkafka sends a
- * partition's messages to the client's main queue until it is told otherwise, which may come too
- * early for it: kafka_read.c copes with messages on either.
+ * partition's messages to the client's main queue until it is told otherwise, and does so again
+ * when it begins to fetch, in a thread of its own: kafka_read.c copes with messages on either.
  */
 
 #include <assert.h>
@@ -25,13 +25,19 @@ enum { COMMITTED_MS = 300, SEEK_MS = 5000, STUCK_MS = 200, NAP_US = 20 * 1000 };
 
 /* --- lanes --- */
 
+static void drop(struct kafka_held *held)
+{
+    for (size_t i = 0; i < held->count; i++) {
+        rd_kafka_message_destroy(held->items[held->first + i]);
+    }
+    held->first = 0;
+    held->count = 0;
+}
+
 static void drop_held(struct kafka_lane *lane)
 {
-    for (size_t i = 0; i < lane->held_count; i++) {
-        rd_kafka_message_destroy(lane->held[lane->held_first + i]);
-    }
-    lane->held_first = 0;
-    lane->held_count = 0;
+    drop(&lane->early);
+    drop(&lane->held);
 }
 
 void kafka_drop_lanes(struct kafka_reader *reader)
@@ -40,7 +46,8 @@ void kafka_drop_lanes(struct kafka_reader *reader)
         struct kafka_lane *lane = &reader->lanes[i];
 
         drop_held(lane);
-        free(lane->held);
+        free(lane->early.items);
+        free(lane->held.items);
         if (lane->queue != NULL) {
             rd_kafka_queue_destroy(lane->queue);
         }
@@ -82,8 +89,9 @@ static int fill_lanes(struct kafka_reader *reader, const rd_kafka_topic_partitio
             return ear_fail(err, EAR_FATAL, "a group was given the topic %s, which nobody reads",
                             place->topic);
         }
-        lane->held = calloc(KAFKA_HELD, sizeof(rd_kafka_message_t *));
-        if (lane->held == NULL) {
+        lane->early.items = calloc(KAFKA_HELD, sizeof(rd_kafka_message_t *));
+        lane->held.items = calloc(KAFKA_HELD, sizeof(rd_kafka_message_t *));
+        if (lane->early.items == NULL || lane->held.items == NULL) {
             return ear_fail_memory(err, "the partitions of a reader");
         }
     }
@@ -111,11 +119,13 @@ int kafka_start_lanes(struct kafka_reader *reader, const rd_kafka_topic_partitio
         struct kafka_lane *lane = &reader->lanes[i];
 
         assert(lane->topic != NULL); /* fill_lanes saw to it */
+        TESTPOINT("kafka.lanes-asked");
         lane->queue =
             rd_kafka_queue_get_partition(reader->client, lane->topic->full, lane->partition);
         rd_kafka_queue_forward(lane->queue, NULL);
         rd_kafka_queue_io_event_enable(lane->queue, reader->wake, &one, sizeof one);
     }
+    TESTPOINT("kafka.lanes-parted");
     reader->assigned = true;
     reader->generation++;
     return 0;

@@ -211,12 +211,15 @@ int kafka_open_topics(struct kafka *kafka, struct ear_error *err);
 struct kafka_lane {
     struct kafka_topic *topic;
     int partition;
-    int64_t next;              /* what is given out next; markers that were passed are counted */
-    int64_t end;               /* where what is committed ended when it was asked last */
-    bool touched;              /* given out or passed, and not moved */
-    rd_kafka_queue_t *queue;   /* this partition's own */
-    rd_kafka_message_t **held; /* [KAFKA_HELD]: taken from the queue, not given out yet */
-    size_t held_first, held_count;
+    int64_t next;            /* what is given out next; markers that were passed are counted */
+    int64_t end;             /* where what is committed ended when it was asked last */
+    bool touched;            /* given out or passed, and not moved */
+    rd_kafka_queue_t *queue; /* this partition's own */
+    /* Taken from a queue, not given out yet: from the client's main queue, then from its own. */
+    struct kafka_held {
+        rd_kafka_message_t **items; /* [KAFKA_HELD] */
+        size_t first, count;
+    } early, held;
 };
 
 struct kafka_reader {

@@ -272,43 +272,39 @@ static bool fits(const struct share *share, const rd_kafka_message_t *message)
             batch->bytes + message->len + message->key_len <= share->max_bytes);
 }
 
-/* Gives out what the lane holds, then what its queue has, until the share is full. */
+/* Gives out what the lane holds, until the share is full. */
+static int take_held(struct kafka_reader *reader, struct kafka_lane *lane, struct kafka_held *held,
+                     const struct share *share, struct ear_error *err)
+{
+    while (held->count > 0) {
+        rd_kafka_message_t *message = held->items[held->first];
+        int result;
+
+        if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR && !fits(share, message)) {
+            return 0;
+        }
+        held->first++;
+        held->count--;
+        result = message->err == RD_KAFKA_RESP_ERR_NO_ERROR
+                     ? give(lane, message, share->batch, err)
+                     : hear_event(reader, lane, message, err);
+        rd_kafka_message_destroy(message);
+        if (result != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int take_lane(struct kafka_reader *reader, struct kafka_lane *lane,
                      const struct share *share, struct ear_error *err)
 {
-    for (;;) {
-        if (lane->held_count == 0) {
-            size_t wanted = share->max_messages - share->batch->count;
-            ssize_t got =
-                wanted == 0 || reader->crowded
-                    ? 0
-                    : rd_kafka_consume_batch_queue(lane->queue, 0, lane->held,
-                                                   wanted < KAFKA_HELD ? wanted : KAFKA_HELD);
-
-            if (got <= 0) {
-                return 0;
-            }
-            lane->held_first = 0;
-            lane->held_count = (size_t)got;
-        }
-        while (lane->held_count > 0) {
-            rd_kafka_message_t *message = lane->held[lane->held_first];
-            int result;
-
-            if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR && !fits(share, message)) {
-                return 0;
-            }
-            lane->held_first++;
-            lane->held_count--;
-            result = message->err == RD_KAFKA_RESP_ERR_NO_ERROR
-                         ? give(lane, message, share->batch, err)
-                         : hear_event(reader, lane, message, err);
-            rd_kafka_message_destroy(message);
-            if (result != 0) {
-                return -1;
-            }
-        }
+    if (take_held(reader, lane, &lane->early, share, err) != 0) {
+        return -1;
     }
+    return lane->early.count > 0 || reader->crowded
+               ? 0
+               : take_held(reader, lane, &lane->held, share, err);
 }
 
 /*
@@ -337,35 +333,53 @@ static int take_all(struct kafka_reader *reader, const struct share *share, stru
     return 0;
 }
 
-/* Behind what the lane holds. False: it can hold no more. */
-static bool hold(struct kafka_lane *lane, rd_kafka_message_t *message)
+/* Behind what is held. False: it can be no more. */
+static bool hold(struct kafka_held *held, rd_kafka_message_t *message)
 {
-    if (lane->held_first + lane->held_count == KAFKA_HELD) {
-        if (lane->held_first == 0) {
+    if (held->first + held->count == KAFKA_HELD) {
+        if (held->first == 0) {
             return false;
         }
-        memmove(lane->held, lane->held + lane->held_first,
-                lane->held_count * sizeof(rd_kafka_message_t *));
-        lane->held_first = 0;
+        memmove(held->items, held->items + held->first, held->count * sizeof(rd_kafka_message_t *));
+        held->first = 0;
     }
-    lane->held[lane->held_first + lane->held_count++] = message;
+    held->items[held->first + held->count++] = message;
     return true;
 }
 
 static bool holds_all_it_can(const struct kafka_reader *reader)
 {
     for (size_t i = 0; i < reader->lane_count; i++) {
-        if (reader->lanes[i].held_count == KAFKA_HELD) {
+        if (reader->lanes[i].early.count == KAFKA_HELD) {
             return true;
         }
     }
     return false;
 }
 
+/* Takes what the partitions' own queues have, where nothing is left of the last time. */
+static void gather(struct kafka_reader *reader)
+{
+    for (size_t i = 0; i < reader->lane_count; i++) {
+        struct kafka_lane *lane = &reader->lanes[i];
+        ssize_t got =
+            lane->held.count > 0
+                ? 0
+                : rd_kafka_consume_batch_queue(lane->queue, 0, lane->held.items, KAFKA_HELD);
+
+        if (got > 0) {
+            lane->held = (struct kafka_held){lane->held.items, 0, (size_t)got};
+        }
+    }
+}
+
 /*
- * The main queue: the group's callbacks, errors, and messages of a partition that librdkafka has
- * not parted from it yet. Those came before what the partition's own queue has: so they are held,
- * this queue is emptied first, and only then anything is taken from that one.
+ * The main queue: the group's callbacks, errors, and messages of a partition that librdkafka had
+ * not parted from it yet. Whatever it holds of a partition came before what the partition's own
+ * queue holds, and so before what was gathered there before this queue was emptied. The other way
+ * round a message could come into this queue, and a later one (or the end) into that, after this
+ * one had been looked at: the later one would be given out first, the earlier one then be taken for
+ * one that was given out, and lost.
  */
 static int serve(struct kafka_reader *reader, struct ear_error *err)
 {
@@ -389,7 +403,7 @@ static int serve(struct kafka_reader *reader, struct ear_error *err)
                 reader, kafka_find_full(reader->kafka, rd_kafka_topic_name(message->rkt)),
                 message->partition);
         }
-        if (lane != NULL && hold(lane, message)) {
+        if (lane != NULL && hold(&lane->early, message)) {
             rd_kafka_queue_forward(lane->queue, NULL);
             continue;
         }
@@ -420,6 +434,7 @@ static int begin_given(struct kafka_reader *reader, struct ear_error *err)
 /* What is there now, into the batch. */
 static int read_now(struct kafka_reader *reader, const struct share *share, struct ear_error *err)
 {
+    gather(reader);
     if (serve(reader, err) != 0) {
         return -1;
     }
@@ -538,7 +553,7 @@ int kafka_read(struct stream_reader *base, struct stream_batch *batch, size_t ma
         int64_t left_us;
 
         if (read_now(reader, &share, err) != 0) {
-            if (batch->count > 0 && reader->trouble.kind != EAR_NONE) {
+            if (batch->count > 0 && (reader->trouble.kind != EAR_NONE || err->kind == EAR_RETRY)) {
                 ear_error_clear(err); /* first what came before it; then it is told again */
                 return 0;
             }

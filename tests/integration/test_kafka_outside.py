@@ -144,13 +144,13 @@ def what_was_deleted_is_in_no_segment():
                 expect(len(files_with(cluster, word)) >= 2, f"'{word}' is not in the segments of posts and insights to begin with")
             write(place, note(1, "I wish acme made balloons"), note(2, "acme broke my quokka"), kept)
             wait(lambda: "balloons" in texts(place)["file:notes:n1"], "the edit to be stored")
-            # The lag, half of it until the segment is closed, and the cleaner's own pace.
-            took = gone(cluster, "zeppelins", 15 * LAG_S)
+            # The lag, half of it until the segment is closed, and the cleaner's own pace; on a busy machine later, which is said, not failed.
+            took = gone(cluster, "zeppelins", 60 * LAG_S)
             expect(len(files_with(cluster, "quokka")) >= 2, "what was kept is gone too")
             place.run("forget", "file:notes:n2")
             wait(lambda: set(texts(place)) == {"file:notes:n1", "file:notes:n3"}, "the note to be forgotten")
             print(f"with compact_lag {LAG_S} s: superseded bodies gone {took:.1f} s after the edit, forgotten ones "
-                  f"{gone(cluster, 'quokka', 15 * LAG_S):.1f} s after forget")
+                  f"{gone(cluster, 'quokka', 60 * LAG_S):.1f} s after forget")
             expect(not files_with(cluster, "quokka", topics=("*",)), "the forgotten body lies in another topic")
             expect(len(files_with(cluster, "xylophones")) >= 2, "what was kept is gone too")
 

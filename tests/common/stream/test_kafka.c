@@ -21,7 +21,7 @@
 
 static char program[4096]; /* this one: not /proc/self/exe, which under valgrind is valgrind */
 
-enum { COUNT = 40, ANSWER_MS = 10000 };
+enum { COUNT = 40, ROUNDS = 200, ANSWER_MS = 10000 };
 
 #define ABORT "abort-cleanly-" /* and of how many records */
 
@@ -163,6 +163,19 @@ static int move_again(struct fixture *f)
     return 0;
 }
 
+/* Reads while others publish, from its first moment on: nothing is passed over. */
+static int read_through(struct fixture *f)
+{
+    struct stream_reader *reader = subscribe(f->stream, "g", "log");
+    const size_t count = read_until(reader, ROUNDS * COUNT);
+
+    if (count != ROUNDS * COUNT) {
+        fprintf(stderr, "%zu of %d messages came\n", count, ROUNDS * COUNT);
+        return 100;
+    }
+    return 0;
+}
+
 static int commit_many(struct stream *stream, int count, struct ear_error *err)
 {
     static const char value[1000] = "v";
@@ -223,6 +236,9 @@ static int run_child(const char *part, const char *prefix)
     reopen_as(f, "test", "child-0");
     if (strcmp(part, "move-again") == 0) {
         return move_again(f);
+    }
+    if (strcmp(part, "read-through") == 0) {
+        return read_through(f);
     }
     return strncmp(part, ABORT, strlen(ABORT)) == 0
                ? abort_cleanly(f, (int)strtol(part + strlen(ABORT), NULL, 10))
@@ -322,6 +338,23 @@ static void a_move_without_messages_is_fenced_too(void **state)
     must(stream_commit(transaction, &err), &err);
     stream_reader_close(one);
     stream_reader_close(two);
+}
+
+/* Messages that come while a reader begins are spread over two queues of librdkafka: the earlier
+ * ones wait in the main one, the later ones in their partitions' own. */
+static void what_comes_while_a_reader_begins_is_read(void **state)
+{
+    struct fixture *f = *state;
+    pid_t pid;
+
+    publish_many(f, "log", COUNT, "v");
+    pid = start_child(f, "read-through", "kafka.lanes-asked:1:pause=1,kafka.lanes-parted:1:pause=1",
+                      NULL);
+    for (int i = 1; i < ROUNDS; i++) {
+        publish_many(f, "log", COUNT, "v");
+        usleep(20 * 1000);
+    }
+    assert_int_equal(end_of(pid), 0);
 }
 
 /* --- who dies or stands still --- */
@@ -727,6 +760,7 @@ int main(int argc, char *argv[])
         TEST(two_readers_share_the_partitions_out),
         TEST(a_reader_that_lost_its_partitions_is_fenced),
         TEST(a_move_without_messages_is_fenced_too),
+        TEST(what_comes_while_a_reader_begins_is_read),
         TEST(a_process_that_stood_still_commits_nothing),
         TEST(what_a_dead_process_left_open_its_successor_ends),
         TEST(what_is_committed_stays_though_its_process_dies),
