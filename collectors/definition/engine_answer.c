@@ -197,7 +197,8 @@ int frame_answer(struct engine *engine, const struct fetch_answer *answer,
         return 0;
     case VERDICT_SKIP:
     case VERDICT_END:
-        if (is_child) {
+        if (is_child) { /* what hung on a record that is gone is gone with it: it is asked for */
+            frame_top(engine)->whole = answer->status == 404 || answer->status == 410;
             return children_end(engine, err);
         }
         if (walk_end(engine, output, err) != 0) {
