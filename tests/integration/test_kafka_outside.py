@@ -17,7 +17,7 @@ import kafka  # noqa: E402
 import keep  # noqa: E402
 from harness import expect  # noqa: E402
 from test_compose import output  # noqa: E402
-from test_run import answers, note, running, three_free_ports, wait  # noqa: E402
+from test_run import answers, free_ports, note, running, wait  # noqa: E402
 
 # Without compression bodies can be looked for in the broker's files; 2 s stand for the 12 h of compact_lag.
 LAG_S = 2
@@ -163,14 +163,14 @@ def more_of_a_role_on_one_machine_share_its_work():
         return sum(1 for row in rows if row[:1] == [f"outside.{group}"] and int(row[4]) > 0)
 
     with kafka.Kafka() as cluster, harness.place() as place, contextlib.ExitStack() as stack:
-        port = three_free_ports()
+        port = free_ports(6)
         place.configure(CONFIG.format(bootstrap=cluster.bootstrap, lag=LAG_S) + f'metrics: {{listen: "127.0.0.1:{port}"}}\n')
         notes = [note(i, f"I wish acme had colour {i}") for i in range(40)]
         write(place, *notes[:20])
         firsts = [stack.enter_context(running(place, role)) for role in ("collect", "process", "sink")]
         for role in ("collect", "process"):  # SQLite has one writing process
             stack.enter_context(running(place, role))
-        for number in (0, 1, 2, 3, 4):  # the first of each role, then the second collector and processor
+        for number in (0, 1, 2, 4, 5):  # the first of each role (none takes posts by HTTP here), then the second collector and processor
             wait(lambda: answers(port + number), f"port {port} and {number} to answer")  # pylint: disable=cell-var-from-loop
         wait(lambda: len(texts(place)) == 20, "20 notes to be stored", 120)
         wait(lambda: working(cluster, "process.main") == 2, "two processes to share the posts", 120)

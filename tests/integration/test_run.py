@@ -174,17 +174,17 @@ def sighup_rereads_what_is_valid_and_keeps_the_old_otherwise():
             wait(lambda: "file:more:n7" in stored(place), "the new source to be read")
 
 
-def three_free_ports():
-    """The first of three ports in a row that nobody listens on."""
-    for port in range(random.randrange(20000, 50000), 60000, 3):
+def free_ports(count):
+    """The first of so many ports in a row that nobody listens on."""
+    for port in range(random.randrange(20000, 30000), 32000, count):
         with contextlib.ExitStack() as stack:
             try:
-                for number in range(port, port + 3):
+                for number in range(port, port + count):
                     stack.enter_context(socket.socket()).bind(("127.0.0.1", number))
                 return port
             except OSError:
                 continue
-    raise harness.Failure("no three free ports in a row")
+    raise harness.Failure(f"no {count} free ports in a row")
 
 
 def answers(port):
@@ -200,7 +200,7 @@ def sighup_gives_each_role_a_port_for_its_metrics():
         place.configure(NOTES)
         with running(place) as process:
             wait(lambda: all_run(place), "all roles to run")
-            port = three_free_ports()
+            port = free_ports(3)
             place.configure(NOTES + f'metrics: {{listen: "127.0.0.1:{port}"}}\n')
             process.send_signal(signal.SIGHUP)
             for number in range(port, port + 3):
