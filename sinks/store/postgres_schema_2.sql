@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What version 2 adds: how completely sources were listened to (sqlite_schema_3.sql says what is what).
+-- What version 2 adds: how completely sources were listened to, and finding posts by their address (sqlite_schema_3.sql says
+-- what is what).
 
 ALTER TABLE source_state ADD COLUMN plan_us bigint;
 
@@ -42,3 +43,6 @@ CREATE TABLE coverage_gap (
     PRIMARY KEY (source, kind, from_us, to_us)
 );
 CREATE INDEX coverage_gap_to ON coverage_gap (to_us);
+
+-- Hashed: an address may be longer than what a B-tree takes.
+CREATE INDEX insight_url ON insight USING hash (url) WHERE url IS NOT NULL;

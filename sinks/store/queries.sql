@@ -138,7 +138,7 @@ FROM insight WHERE "row" = ?1;
 -- name: insight_asked
 SELECT id, source, also, url, thread, created_us FROM insight WHERE "row" = ?1;
 
--- The posts at an address. No index: only who shows an ask asks by it.
+-- The posts at an address.
 -- name: insight_of_url
 SELECT id, thread FROM insight WHERE url = ?1 OR url = ?2 ORDER BY id LIMIT 500;
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What user_version 3 adds: how completely sources were listened to.
+-- What user_version 3 adds: how completely sources were listened to, and finding posts by their address.
 
 -- When the source's plan wants its next poll: what lies before now was not made.
 ALTER TABLE source_state ADD COLUMN plan_us INTEGER;
@@ -47,3 +47,5 @@ CREATE TABLE coverage_gap (
     PRIMARY KEY (source, kind, from_us, to_us)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX coverage_gap_to ON coverage_gap (to_us);
+
+CREATE INDEX insight_url ON insight (url) WHERE url IS NOT NULL;

@@ -1,17 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Asks: what answers a question put out, whichever came first, the ask or the answer."""
+"""Asks: what answers a question put out, whichever came first, the ask or the answer. In SQLite, or with EARSHOT_TEST_POSTGRES in PostgreSQL."""
 
 import json
 import os
 import pathlib
+import re
+import sqlite3
+import subprocess
 import sys
+import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from harness import expect, main, place  # pylint: disable=wrong-import-position
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "servers"))
+from harness import ROOT, expect, main, place  # pylint: disable=wrong-import-position
 
 THREAD = "https://forum.acme.example/t/colours/12"
 NOW = "2026-11-22T12:00:00Z"
+POSTGRES = os.environ.get("EARSHOT_TEST_POSTGRES")
 
 
 def post(number, text, **more):
@@ -42,6 +48,23 @@ def keys(answer):
 
 
 def configured():
+    """Each call is another store: on PostgreSQL a database of its own."""
+    return ours() + (f"sinks:\n  - store: {{url: \"{database()}\"}}\n" if POSTGRES else "")
+
+
+def database():
+    name = f"ask_{os.getpid()}_{os.urandom(4).hex()}"
+    psql(POSTGRES, f'CREATE DATABASE "{name}"')
+    return urllib.parse.urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
+
+
+def psql(url, text):
+    done = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url], input=text, capture_output=True, text=True, check=False)
+    expect(done.returncode == 0, done.stderr)
+    return done.stdout
+
+
+def ours():
     return "earshot: 1\nbrands: {Acme: [acme]}\nsources:\n  - {name: forum, use: file, path: forum.ndjson}\n  - {name: ideas, use: file, path: ideas.ndjson}\n" \
            "  - {name: other, use: file, path: other.ndjson}\n"
 
@@ -101,6 +124,47 @@ def entries_of_a_source_belong_to_the_ask_and_views_filter_by_it():
         expect("missing" in table and "What is missing?" in table and "1 posts" in table, table)
 
 
+def query(name):
+    """A query as the store has it, with a text in place of each parameter."""
+    text = (ROOT / "sinks" / "store" / "queries.sql").read_text(encoding="utf-8")
+    found = re.search(rf"^-- name: {name}\n(.*?);\n", text, re.M | re.S)
+    return re.sub(r"\?(\d+)", r"'https://forum.acme.example/t/colours/\1'", found.group(1))
+
+
+def a_thread_is_found_by_an_index():
+    with place() as where:
+        where.configure(configured())
+        for name in ("forum.ndjson", "other.ndjson", "ideas.ndjson"):
+            write(where, name, FORUM)
+        where.once()
+        if POSTGRES:
+            url = re.search(r'url: "(.*)"', (where.folder / "earshot.yaml").read_text(encoding="utf-8")).group(1)
+            schema = psql(url, "SELECT schemaname FROM pg_tables WHERE tablename = 'insight'").strip()
+            # So few rows lie in one page, and reading it all is cheaper than any index.
+            plan = psql(url, f"SET search_path = \"{schema}\"; SET enable_seqscan = off; EXPLAIN {query('insight_of_url')};")
+            expect("Seq Scan" not in plan and plan.count("insight_url") == 2, plan)
+        else:
+            store = sqlite3.connect(f"file:{next(where.folder.glob('**/*.sqlite*'))}?mode=ro", uri=True)
+            plan = " ".join(row[3] for row in store.execute(f"EXPLAIN QUERY PLAN {query('insight_of_url')}"))
+            store.close()
+            expect("SCAN" not in plan and "insight_url" in plan, plan)
+
+
+def an_address_of_any_length_is_kept():
+    """Longer than an entry of a tree may be, and nothing in it that could be pressed together."""
+    long = f"{THREAD}/{os.urandom(1800).hex()}"
+    with place() as where:
+        now = {"environment": {"EARSHOT_NOW": NOW}}
+        where.configure(configured())
+        for name in ("other.ndjson", "ideas.ndjson"):
+            write(where, name, [])
+        write(where, "forum.ndjson", [post(1, "A long way to go", url=long, thread="77")])
+        where.once(**now)
+        expect([one["url"] for one in where.posts()] == [long], where.posts())
+        where.run("ask", "new", "Where?", "--thread", THREAD, **now)
+        expect(keys(shown(where, "show", "where")) == ["p1"], shown(where, "show", "where"))
+
+
 def what_makes_no_ask_is_told():
     with place() as where:
         where.configure(configured())
@@ -121,4 +185,4 @@ def what_makes_no_ask_is_told():
 if __name__ == "__main__":
     os.environ.pop("EARSHOT_CONFIG", None)
     sys.exit(main(replies_in_the_thread_belong_to_the_ask, entries_of_a_source_belong_to_the_ask_and_views_filter_by_it,
-                  what_makes_no_ask_is_told))
+                  a_thread_is_found_by_an_index, an_address_of_any_length_is_kept, what_makes_no_ask_is_told))
