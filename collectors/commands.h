@@ -28,7 +28,9 @@ struct probe_values {
 };
 
 struct source_values {
-    struct ear_strings header; /* "Name: value" */
+    struct ear_strings header;   /* "Name: value" */
+    const char *record, *replay; /* folders */
+    bool accept;
 };
 
 struct import_values {
@@ -47,6 +49,9 @@ int collect_source(const struct command_call *call, struct ear_error *err);
 /* `source new URL`, with the settings that were read. */
 int source_new(const struct command_call *call, struct settings *settings, const char *url,
                struct ear_error *err);
+/* `source test NAME`, likewise. */
+int source_test(const struct command_call *call, struct settings *settings, const char *name,
+                struct ear_error *err);
 int collect_probe(const struct command_call *call, struct ear_error *err);
 int collect_receive(const struct command_call *call, struct ear_error *err);
 int collect_import(const struct command_call *call, struct ear_error *err);

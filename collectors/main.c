@@ -81,8 +81,8 @@ static const struct command commands[] = {
     },
     {
         .name = "source",
-        .arguments = "list|show|new [NAME|URL]",
-        .help = "the platforms there are, the page of one, a draft for another",
+        .arguments = "list|show|new|test [NAME|URL]",
+        .help = "the platforms there are, the page of one, a draft, a test",
         .example = "earshot source show discourse",
         .needs = COMMAND_NEEDS_NOTHING,
         .options = collect_source_options,

@@ -74,7 +74,9 @@ static int open_tokens(struct session *session, struct ear_error *err)
     return tokens_open(&session->tokens, path, err);
 }
 
-static int open_fetch(struct session *session, bool read_only, struct ear_error *err)
+enum budgets { BUDGETS_KEPT, BUDGETS_READ, BUDGETS_FORGOTTEN };
+
+static int open_fetch(struct session *session, enum budgets budgets, struct ear_error *err)
 {
     char path[4096];
     const struct fetch_config config = {
@@ -88,8 +90,8 @@ static int open_fetch(struct session *session, bool read_only, struct ear_error 
         .user_agent = USER_AGENT,
         .metrics = session->metrics,
         .clock = &session->clock,
-        .budget_path = path,
-        .budget_read_only = read_only,
+        .budget_path = budgets == BUDGETS_FORGOTTEN ? NULL : path,
+        .budget_read_only = budgets == BUDGETS_READ,
     };
 
     if (budget_path(path, sizeof(path), session, err) != 0) {
@@ -106,7 +108,7 @@ int session_open(struct session *session, const char *role, struct ear_error *er
         settings_open_role_stream(&session->stream, session->settings, &session->role,
                                   session->metrics, err) != 0 ||
         pseudonym_key_load(&session->key, session->settings->author_key_path, err) != 0 ||
-        open_fetch(session, strcmp(role, "collect") != 0, err) != 0 ||
+        open_fetch(session, strcmp(role, "collect") == 0 ? BUDGETS_KEPT : BUDGETS_READ, err) != 0 ||
         open_tokens(session, err) != 0) {
         return -1;
     }
@@ -121,7 +123,16 @@ int session_open_probe(struct session *session, struct ear_error *err)
         return -1;
     }
     /* Tokens are kept all the same: a refresh token that a server took back is lost otherwise. */
-    if (open_fetch(session, true, err) != 0 || open_tokens(session, err) != 0) {
+    if (open_fetch(session, BUDGETS_READ, err) != 0 || open_tokens(session, err) != 0) {
+        return -1;
+    }
+    return post_rules_new(&session->rules, session->settings, &session->key, err);
+}
+
+int session_open_tape(struct session *session, struct ear_error *err)
+{
+    if (open_fetch(session, BUDGETS_FORGOTTEN, err) != 0 ||
+        tokens_open(&session->tokens, NULL, err) != 0) {
         return -1;
     }
     return post_rules_new(&session->rules, session->settings, &session->key, err);

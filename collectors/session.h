@@ -48,6 +48,14 @@ int session_open(struct session *session, const char *role, struct ear_error *er
 EAR_MUST_CHECK
 int session_open_probe(struct session *session, struct ear_error *err);
 
+/*
+ * The same for answers that were kept: no file is read but the configuration's, no key of
+ * pseudonyms (so that all who play them get the same posts), tokens and quotas begin anew and are
+ * kept nowhere.
+ */
+EAR_MUST_CHECK
+int session_open_tape(struct session *session, struct ear_error *err);
+
 void session_close(struct session *session);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `source list`: what `use:` may say. `source show NAME`: the reference page of a platform, made
- * from its definition. `source new URL`: a draft for another. All work without a configuration;
+ * from its definition. `source new URL`: a draft for another. `source test NAME`: a configured one,
+ * recorded and played again. All others work without a configuration;
  * with one, its own definitions and what it allows of the network count.
  */
 
@@ -19,6 +20,12 @@ const struct ear_option collect_source_options[] = {
     {"header", EAR_STRINGS, offsetof(struct source_values, header), NULL,
      "new: a header to ask with, such as \"Authorization: Bearer …\"; may be given several times",
      NULL},
+    {"record", EAR_STRING, offsetof(struct source_values, record), NULL,
+     "test: ask the source now, keep what it answers in this folder", NULL},
+    {"replay", EAR_STRING, offsetof(struct source_values, replay), NULL,
+     "test: ask that folder; are the posts those that were kept?", NULL},
+    {"accept", EAR_BOOLEAN, offsetof(struct source_values, accept), "false",
+     "test --replay: keep the posts as they are now", NULL},
     {0},
 };
 
@@ -163,15 +170,24 @@ int collect_source(const struct command_call *call, struct ear_error *err)
 
     const bool is_list = strcmp(action, "list") == 0;
     const bool is_new = strcmp(action, "new") == 0;
+    const bool is_test = strcmp(action, "test") == 0;
 
-    if (!is_list && !is_new && strcmp(action, "show") != 0) {
-        return command_misused(call, "'%.50s' is none of: list, show NAME, new URL", action);
+    if (!is_list && !is_new && !is_test && strcmp(action, "show") != 0) {
+        return command_misused(call, "'%.50s' is none of: list, show NAME, new URL, test NAME",
+                               action);
     }
     if (is_list != (call->argument_count == 1)) {
-        return command_misused(call, "write source list, source show NAME, or source new URL");
+        return command_misused(
+            call, "write source list, source show NAME, source new URL, or source test NAME");
     }
-    if (settings_load(&settings, call->config_path, NULL, call->share_dir, err) != 0 ||
-        definitions_new(&definitions, settings, err) != 0) {
+    if (settings_load(&settings, call->config_path, NULL, call->share_dir, err) != 0) {
+        goto done;
+    }
+    if (is_test) { /* reads definitions by itself, as a source's */
+        result = source_test(call, settings, call->arguments[1], err);
+        goto done;
+    }
+    if (definitions_new(&definitions, settings, err) != 0) {
         goto done;
     }
     result = is_list  ? list(call, definitions, err)

@@ -43,6 +43,9 @@ const struct source_reader *definition_reader(struct definition *definition);
 /* The reference page of a platform, in Markdown, with a configuration that `check` accepts. */
 void definition_page(const struct definition *definition, bool own, FILE *out);
 
+/* Whether a parameter of that name holds a secret. */
+bool definition_hides(const struct definition *definition, const char *param);
+
 /* What no table says of a source: adds findings. `filled` is its config struct. */
 void definition_check(const struct definition *definition, struct config *config,
                       const struct settings_source *source, const void *filled);

@@ -21,6 +21,13 @@ static bool is_address(const char *text)
            template_host(text, strlen(text), host, sizeof(host)) && host[0] != ':';
 }
 
+bool definition_hides(const struct definition *definition, const char *param)
+{
+    const int at = definition_param(definition, param);
+
+    return at >= 0 && definition->params[at].secret;
+}
+
 static void check_param(struct config *config, const struct parameter *param, const char *value,
                         const struct config_node *node)
 {

@@ -185,7 +185,8 @@ static struct token *find(struct tokens *tokens, const struct token_key *key, st
 
 static bool is_good(const struct token *token, int64_t now_us)
 {
-    return token->text != NULL && !token->dead && !token->unsaved && now_us < token->expires_us;
+    return token->text != NULL && !token->dead && !token->anew && !token->unsaved &&
+           now_us < token->expires_us;
 }
 
 /* Good, and not yet to be renewed. */
@@ -277,7 +278,8 @@ static int tell_fetch(struct tokens *tokens, const struct token_key *key, struct
                       const void *who, int64_t now_us, struct token_turn *turn,
                       struct ear_error *err)
 {
-    const char *refresh = token->afresh ? NULL : token->refresh;
+    const bool begins = token->afresh || (token->anew && key->kind != TOKEN_REFRESH_TOKEN);
+    const char *refresh = begins ? NULL : token->refresh;
 
     if (refresh == NULL && key->kind == TOKEN_REFRESH_TOKEN) {
         refresh = key->refresh;
@@ -441,6 +443,7 @@ static int keep(struct tokens *tokens, struct token *token, const struct token_g
     }
     token->after_reject = token->dead;
     token->dead = false;
+    token->anew = false;
     token->afresh = false;
     token->failures = 0;
     token->again_us = 0;
@@ -522,4 +525,26 @@ void token_let_go(struct tokens *tokens, const void *who)
             give_lease_back(tokens, now_us);
         }
     }
+}
+
+void tokens_begin_anew(struct tokens *tokens)
+{
+    for (size_t i = 0; i < tokens->count; i++) {
+        tokens->items[i]->anew = true;
+    }
+}
+
+int tokens_tell(const struct tokens *tokens,
+                int (*tell)(void *user, const char *secret, struct ear_error *err), void *user,
+                struct ear_error *err)
+{
+    for (size_t i = 0; i < tokens->count; i++) {
+        const struct token *each = tokens->items[i];
+
+        if ((each->text != NULL && tell(user, each->text, err) != 0) ||
+            (each->refresh != NULL && tell(user, each->refresh, err) != 0)) {
+            return -1;
+        }
+    }
+    return 0;
 }

@@ -112,6 +112,19 @@ EAR_MUST_CHECK
 int token_reject(struct tokens *tokens, const struct token_key *key, const char *text,
                  int64_t now_us, struct ear_error *err);
 
+/*
+ * From now on no token at hand is good: each credential begins anew, with what was configured (a
+ * refresh token that a server rotated stays the one in hand). So whoever records requests sees all
+ * of them.
+ */
+void tokens_begin_anew(struct tokens *tokens);
+
+/* Every secret in hand, for whoever has to hide them. tell returns -1 to stop: pass err up. */
+EAR_MUST_CHECK
+int tokens_tell(const struct tokens *tokens,
+                int (*tell)(void *user, const char *secret, struct ear_error *err), void *user,
+                struct ear_error *err);
+
 /* Whoever was told to fetch is gone (its poll ended): the next one may. Call it at a poll's end. */
 void token_let_go(struct tokens *tokens, const void *who);
 

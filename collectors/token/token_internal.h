@@ -33,6 +33,7 @@ struct token {
     bool renewing;        /* with a refresh token */
     bool dead;            /* the server did not take it */
     bool after_reject;    /* it was fetched since the one before was not taken */
+    bool anew;            /* from the beginning, where that is another way */
     bool afresh;          /* the refresh token is no good: from the beginning */
     bool unsaved;         /* not to be given out before it is on the disk */
     int64_t failures;     /* in a row */

@@ -67,7 +67,7 @@ const struct command earshot_commands[] = {
      .options_size = sizeof(struct check_values),
      .run = command_check},
     OF("probe", "earshot-collect", "fetch now and print what would be published"),
-    OF("source", "earshot-collect", "the platforms there are: list, show NAME, new URL"),
+    OF("source", "earshot-collect", "the platforms there are: list, show NAME, new URL, test NAME"),
     {.name = "run",
      .arguments = "[ROLE…]",
      .help = "collect, process and store until stopped; --once; --demo",
