@@ -11,6 +11,8 @@
 #include "collectors/definition/definition_internal.h"
 #include "common/config/config.h"
 
+enum { READING_PARAMS_MAX = 50, READING_NAME_MAX = 40 };
+
 struct reading {
     struct definition *definition;
     struct config *config;
@@ -27,6 +29,72 @@ size_t reading_fill(const struct reading *reading, const struct config_node *nod
                     const struct ear_option options[], const char *what, void *out);
 /* The place of the parameter that `if` names; -1: none, or a finding. */
 int reading_needs(const struct reading *reading, const struct config_node *node);
+
+/* --- definition_read_params.c --- */
+
+int read_params(const struct reading *reading, const struct config_node *node);
+
+/* --- definition_read_list.c --- */
+
+struct list_keys {
+    const char *name;
+    const struct config_node *needs, *when, *request, *records, *page, *cursor, *revisit, *map,
+        *skip, *deleted, *children, *gone, *walk;
+};
+
+#define LIST_OPTIONS(holder, keys)                                                                   \
+    {"request",                                                                                      \
+     EAR_TREE,                                                                                       \
+     LIST_KEY(holder, keys, request),                                                                \
+     NULL,                                                                                           \
+     "what is asked for: {url: …, query: …, headers: …}",                                            \
+     NULL},                                                                                          \
+        {"records",                                                                                  \
+         EAR_TREE,                                                                                   \
+         LIST_KEY(holder, keys, records),                                                            \
+         NULL,                                                                                       \
+         "pointers to the records, such as /data/items/*",                                           \
+         NULL},                                                                                      \
+        {"page", EAR_TREE, LIST_KEY(holder, keys, page), NULL, "how the next page is found", NULL},  \
+        {"cursor",                                                                                   \
+         EAR_TREE,                                                                                   \
+         LIST_KEY(holder, keys, cursor),                                                             \
+         NULL,                                                                                       \
+         "what is new: {by: …, as: …, order: …}",                                                    \
+         NULL},                                                                                      \
+        {"revisit",                                                                                  \
+         EAR_TREE,                                                                                   \
+         LIST_KEY(holder, keys, revisit),                                                            \
+         NULL,                                                                                       \
+         "what is walked again: [{window: 2d, every: 1h}]",                                          \
+         NULL},                                                                                      \
+        {"map", EAR_TREE, LIST_KEY(holder, keys, map), NULL, "the fields of a post", NULL},          \
+        {"skip", EAR_TREE, LIST_KEY(holder, keys, skip), NULL, "records that are no posts", NULL},   \
+        {"deleted", EAR_TREE, LIST_KEY(holder, keys, deleted), NULL, "records of what is gone",      \
+         NULL},                                                                                      \
+        {"children",                                                                                 \
+         EAR_TREE,                                                                                   \
+         LIST_KEY(holder, keys, children),                                                           \
+         NULL,                                                                                       \
+         "what is asked for once a record",                                                          \
+         NULL},                                                                                      \
+        {"gone", EAR_TREE, LIST_KEY(holder, keys, gone), NULL, "how a deletion is confirmed", NULL}, \
+    {                                                                                                \
+        "walk", EAR_TREE, LIST_KEY(holder, keys, walk), NULL, "ids one by one", NULL                 \
+    }
+
+/* NOLINTNEXTLINE(bugprone-macro-parentheses) */
+#define LIST_KEY(holder, keys, member)                                                             \
+    offsetof(struct holder, keys) + offsetof(struct list_keys, member)
+
+/* The keys that stand there, over what `out` holds already. */
+int read_list_keys(const struct reading *reading, struct list *out, const struct list_keys *keys);
+/* Several, each over a copy of `shared`. */
+int read_lists(const struct reading *reading, const struct list *shared,
+               const struct config_node *node);
+/* What a list that is read whole still lacks. `what` names it. */
+void read_check_list(const struct reading *reading, const struct list *list,
+                     const struct config_node *node, const char *what);
 
 /* --- definition_read_request.c --- */
 
