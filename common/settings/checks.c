@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What no table can say: secrets in clear text, addresses, included files. */
+/* What no table can say: secrets in clear text, addresses, accounts. */
 
 #include <arpa/inet.h>
-#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,65 +145,4 @@ void settings_check_same(struct config *config, const struct config_node *same)
             config_report(config, CONFIG_ERROR, config_at(same, i), "%s", form);
         }
     }
-}
-
-/* --- includes --- */
-
-static int include_file(struct settings *settings, struct settings_files *files, const char *path,
-                        const struct config_node *node, struct ear_error *err)
-{
-    struct included_keys keys = {0};
-    const struct config_node *root = NULL;
-
-    if (files->count + files->definition_count >= SETTINGS_FILES_MAX) {
-        config_report(settings->config, CONFIG_ERROR, node, "more than 199 files; join some");
-        return 0;
-    }
-    root = config_read_file(settings->config, path, err);
-    if (root == NULL) {
-        return err->kind == EAR_NONE ? 0 : -1;
-    }
-    if (settings_says_platform(root)) {
-        files->definitions[files->definition_count++] = root;
-        return 0;
-    }
-    config_fill(settings->config, root, settings_included_options, NULL, "an included file", &keys);
-    settings_check_secrets(settings->config, root);
-    files->roots[files->count] = root;
-    files->brands[files->count] = keys.brands;
-    files->competitors[files->count] = keys.competitors;
-    files->sources[files->count] = keys.sources;
-    files->count++;
-    return 0;
-}
-
-int settings_read_includes(struct settings *settings, struct root_keys *keys,
-                           struct settings_files *files, struct ear_error *err)
-{
-    const struct config_node *list = config_get(files->roots[0], "include");
-    int result = 0;
-
-    for (size_t i = 0; i < keys->include.count && result == 0; i++) {
-        const struct config_node *node = config_is_sequence(list) ? config_at(list, i) : list;
-        glob_t found = {0};
-        char *pattern = settings_path(settings, keys->include.items[i]);
-        /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread while the configuration is read */
-        int globbed = pattern == NULL ? GLOB_NOSPACE : glob(pattern, 0, NULL, &found);
-
-        if (globbed == GLOB_NOSPACE) {
-            result = ear_fail_memory(err, "included files");
-        } else if (found.gl_pathc == 0) {
-            bool many = strpbrk(keys->include.items[i], "*?[") != NULL;
-
-            config_report(settings->config, many ? CONFIG_WARNING : CONFIG_ERROR, node,
-                          "'%s' names no file; correct it, or leave it out",
-                          keys->include.items[i]);
-        }
-        for (size_t j = 0; j < found.gl_pathc && result == 0; j++) {
-            result = include_file(settings, files, found.gl_pathv[j], node, err);
-        }
-        globfree(&found);
-        free(pattern);
-    }
-    return result;
 }

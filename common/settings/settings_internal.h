@@ -57,6 +57,7 @@ struct root_keys {
 /* A file of include: what may stand there. */
 struct included_keys {
     int64_t earshot;
+    struct ear_strings include;
     const struct config_node *brands, *competitors, *sources;
 };
 
@@ -81,6 +82,12 @@ extern const struct ear_option settings_root_options[];
 extern const struct ear_option settings_included_options[];
 extern const struct ear_option settings_source_options[];
 extern const struct ear_option settings_processor_options[];
+
+/* The same file by whatever name. */
+struct settings_file_id {
+    dev_t device;
+    ino_t inode;
+};
 
 /* All files of a configuration; [0] is the main one. */
 struct settings_files {

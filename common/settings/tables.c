@@ -234,6 +234,8 @@ const struct ear_option settings_root_options[] = {
 const struct ear_option settings_included_options[] = {
     {"earshot", EAR_INTEGER, offsetof(struct included_keys, earshot), "1 [1..1]",
      "the version of this format: 1", NULL},
+    {"include", EAR_STRINGS, offsetof(struct included_keys, include), NULL, "as in the main file",
+     NULL},
     {"brands", EAR_TREE, offsetof(struct included_keys, brands), NULL, "as in the main file", NULL},
     {"competitors", EAR_TREE, offsetof(struct included_keys, competitors), NULL,
      "as in the main file", NULL},

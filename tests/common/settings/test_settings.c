@@ -278,6 +278,64 @@ static void definitions_are_put_aside_for_the_collector(void **state)
     settings_free(settings);
 }
 
+static void an_included_file_includes_others(void **state)
+{
+    struct settings *settings = NULL;
+
+    (void)state;
+    put("a.yaml", "include: [b.yaml, own.yaml]\nsources:\n  - {name: a, use: feed}\n");
+    put("b.yaml",
+        "include: own.yaml\nbrands: {Acme: [acme]}\nsources:\n  - {name: b, use: feed}\n");
+    put("own.yaml", "platform: ours\n");
+    settings = load_text("earshot: 1\ninclude: [\"*.yaml\"]\nsources:\n  - {name: m, use: feed}\n");
+    assert_int_equal(config_finding_count(settings->config), 0);
+    assert_int_equal(settings->definition_count, 1);
+    assert_int_equal(settings->source_count, 3);
+    assert_string_equal(settings->sources[1].name, "a");
+    assert_string_equal(settings->sources[2].name, "b");
+    assert_int_equal(settings->brand_count, 1);
+    settings_free(settings);
+}
+
+static void a_file_that_includes_itself_is_named(void **state)
+{
+    char line[1400];
+    struct settings *settings = NULL;
+
+    (void)state;
+    put("a.yaml", "include: [b.yaml]\n");
+    put("b.yaml", "\n\n\n\ninclude:\n  - earshot.yaml\n  - ./a.yaml\n");
+    settings = load_text("earshot: 1\ninclude: [a.yaml]\n");
+    assert_int_equal(config_errors(settings->config), 2);
+    first_line(line, settings);
+    assert_non_null(strstr(line, "b.yaml:6:5 include[0]: "));
+    assert_non_null(strstr(line, "earshot.yaml' includes itself on this way; leave it out"));
+    settings_free(settings);
+}
+
+static void files_include_files_only_so_deep(void **state)
+{
+    char line[1400];
+    char name[32];
+    char text[64];
+    struct settings *settings = NULL;
+
+    (void)state;
+    for (int i = 1; i <= 9; i++) {
+        snprintf(name, sizeof name, "f%d.yaml", i);
+        snprintf(text, sizeof text, i < 9 ? "include: [f%d.yaml]\n" : "sources: []\n", i + 1);
+        put(name, text);
+    }
+    settings = load_text("earshot: 1\ninclude: [f2.yaml]\n");
+    assert_int_equal(config_errors(settings->config), 0);
+    settings_free(settings);
+    settings = load_text("earshot: 1\ninclude: [f1.yaml]\n");
+    assert_int_equal(config_errors(settings->config), 1);
+    first_line(line, settings);
+    assert_non_null(strstr(line, "f8.yaml:1:11 include[0]: files include files more than 8 deep"));
+    settings_free(settings);
+}
+
 static void a_definition_alone_is_no_configuration(void **state)
 {
     struct settings *settings = load_text("platform: ours\nrequest: x\n");
@@ -475,6 +533,9 @@ int main(void)
         TEST(every_mistake_names_line_key_and_cure),
         TEST(a_missing_file_says_so),
         TEST(definitions_are_put_aside_for_the_collector),
+        TEST(an_included_file_includes_others),
+        TEST(a_file_that_includes_itself_is_named),
+        TEST(files_include_files_only_so_deep),
         TEST(a_definition_alone_is_no_configuration),
         TEST(secrets_in_clear_text_are_warned_about),
         TEST(a_target_that_every_does_not_allow_is_warned_about),
