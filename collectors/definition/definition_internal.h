@@ -24,7 +24,7 @@ struct zone;
 /*
  * "{base}/t/{/topic_slug}/{+x}": literal text, and places that are filled from an environment:
  *
- *     {name}            a parameter of the source; wins over the words below
+ *     {name}            a parameter of the source; wins over the words below; or one of `texts`
  *     {/pointer}        of the record in hand
  *     {parent/pointer}  of the record whose child it is; {parent/parent/pointer}
  *     {first/pointer}   of the answer to `first`
@@ -167,6 +167,7 @@ struct body {
 struct request {
     const char *method;         /* "GET", "POST" */
     const struct template *url; /* NULL: there is no such request */
+    bool has_url;               /* it was said, rightly or not */
     struct named_template *query, *headers, *form;
     size_t query_count, header_count, form_count;
     const struct body *json; /* a body in JSON; NULL */
@@ -246,7 +247,7 @@ struct map {
 
 /* What is asked for once per record (or per so many). */
 struct child {
-    struct pointer each;
+    struct pointer each;    /* text NULL: the first of the records' pointers */
     struct conditions when; /* all */
     struct request request;
     struct pointer *records;
@@ -373,6 +374,10 @@ struct definition {
     const char *platform, *channel, *about;
     struct parameter *params;
     size_t param_count;
+    struct named_text { /* what {name} stands for in templates, whose places are filled there */
+        const char *name, *text;
+    } *texts;
+    size_t text_count;
     int base; /* the place of the parameter `base`, whose host is that of ids where `map` has none;
                  -1 */
     struct named_template *headers; /* of every request, also of those for tokens; each request
@@ -444,6 +449,8 @@ int template_read(const struct template **out, struct definition *definition, st
  */
 char *template_expand(const struct template *template, const struct environment *environment,
                       enum template_use use, bool *absent, struct ear_error *err);
+/* Whether {name} is a place of every template: {cursor}, {now}. */
+bool template_is_place(const char *name);
 /* As it is written; "" for NULL. */
 const char *template_text(const struct template *template);
 /* The place of the parameter that it begins with; -1: it begins with none. */

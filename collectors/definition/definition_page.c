@@ -139,15 +139,19 @@ static void print_cursor(const struct cursor *cursor, FILE *out)
     }
 }
 
-static void print_children(const struct child *children, size_t count, int depth, FILE *out)
+/* `above`: where the records stand that they hang on. */
+static void print_children(const struct child *children, size_t count, const char *above, int depth,
+                           FILE *out)
 {
     for (size_t i = 0; i < count; i++) {
         const struct child *child = &children[i];
 
         (void)fprintf(out, "%*s- for %s `%s`: `%s %s`\n", depth * 2, "",
-                      child->batch > 1 ? "many of" : "each of", child->each.text,
-                      child->request.method, template_text(child->request.url));
-        print_children(child->children, child->child_count, depth + 1, out);
+                      child->batch > 1 ? "many of" : "each of",
+                      child->each.text != NULL ? child->each.text : above, child->request.method,
+                      template_text(child->request.url));
+        print_children(child->children, child->child_count,
+                       child->record_count > 0 ? child->records[0].text : above, depth + 1, out);
     }
 }
 
@@ -192,7 +196,8 @@ static void print_list(const struct definition *definition, const struct list *l
     (void)fputs("  - ", out);
     print_fields(&list->map, out);
     (void)fputc('\n', out);
-    print_children(list->children, list->child_count, 1, out);
+    print_children(list->children, list->child_count,
+                   list->record_count > 0 ? list->records[0].text : "", 1, out);
 }
 
 /* --- limits, errors --- */

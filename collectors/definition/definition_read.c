@@ -136,7 +136,8 @@ int reading_needs(const struct reading *reading, const struct config_node *node)
 struct definition_keys {
     int64_t earshot;
     const char *platform, *channel, *about, *hook;
-    const struct config_node *params, *auth, *login, *headers, *first, *lists, *limit, *errors;
+    const struct config_node *params, *texts, *auth, *login, *headers, *first, *lists, *limit,
+        *errors;
     struct list_keys shared;
 };
 
@@ -152,6 +153,8 @@ static const struct ear_option definition_options[] = {
      "one line: what it collects", NULL},
     {"params", EAR_TREE, offsetof(struct definition_keys, params), NULL, "what a source gives",
      NULL},
+    {"texts", EAR_TREE, offsetof(struct definition_keys, texts), NULL,
+     "what {name} stands for wherever it is written, such as {fields: \"id,text\"}", NULL},
     {"auth", EAR_TREE, offsetof(struct definition_keys, auth), NULL, "who we are", NULL},
     {"login", EAR_TREE, offsetof(struct definition_keys, login), NULL, "a session", NULL},
     {"headers", EAR_TREE, offsetof(struct definition_keys, headers), NULL,
@@ -245,7 +248,7 @@ static int read_root(const struct reading *reading, const struct config_node *ro
     definition->has_first = keys.first != NULL;
     definition->auth.needs = -1;
     read_check_headers(reading, keys.headers);
-    return read_params(reading, keys.params) != 0 ||
+    return read_params(reading, keys.params) != 0 || read_texts(reading, keys.texts) != 0 ||
                    read_named(reading, &definition->headers, &definition->header_count,
                               keys.headers) != 0 ||
                    read_auth(reading, &definition->auth, keys.auth) != 0 ||

@@ -33,6 +33,8 @@ int reading_needs(const struct reading *reading, const struct config_node *node)
 /* --- definition_read_params.c --- */
 
 int read_params(const struct reading *reading, const struct config_node *node);
+/* After the parameters, whose names theirs cannot be. */
+int read_texts(const struct reading *reading, const struct config_node *node);
 
 /* --- definition_read_list.c --- */
 
@@ -110,6 +112,14 @@ int read_named(const struct reading *reading, struct named_template **out, size_
 void read_check_headers(const struct reading *reading, const struct config_node *node);
 /* A mapping, or the URL alone. Headers of the definition are among its own. */
 int read_first(const struct reading *reading, struct request *out, const struct config_node *node);
+/* The same, but a mapping goes over the request that `out` holds, member by member; whether it has
+ * a URL then, read_check_url.
+ */
+EAR_MUST_CHECK
+int read_list_request(const struct reading *reading, struct request *out,
+                      const struct config_node *node);
+void read_check_url(const struct reading *reading, const struct request *request,
+                    const struct config_node *node);
 EAR_MUST_CHECK
 int read_request(const struct reading *reading, struct request *out,
                  const struct config_node *node);

@@ -34,7 +34,7 @@ struct child_keys {
 
 static const struct ear_option child_options[] = {
     {"each", EAR_TREE, offsetof(struct child_keys, each), NULL,
-     "a pointer to the records that it is asked for, such as /items/*", NULL},
+     "a pointer to what it is asked for; the first of the records' without it", NULL},
     {"when", EAR_TREE, offsetof(struct child_keys, when), NULL, "conditions on such a record",
      NULL},
     {"request", EAR_TREE, offsetof(struct child_keys, request), NULL, "what is asked for", NULL},
@@ -117,10 +117,9 @@ static int read_child(const struct reading *reading, struct child *out,
     if (read_pointer(reading, &out->on, keys.on) != 0) {
         return -1;
     }
-    if (keys.each == NULL || keys.request == NULL) {
+    if (keys.request == NULL) {
         config_report(reading->config, CONFIG_ERROR, node,
-                      "children lacks '%s'; add it, such as {each: /items/*, request: {url: …}}",
-                      keys.each == NULL ? "each" : "request");
+                      "children lacks 'request'; add it, such as request: {url: …}");
     }
     if (read_pointer(reading, &out->each, keys.each) != 0 ||
         read_pointer(reading, &out->id, keys.id) != 0 ||
@@ -266,7 +265,7 @@ int read_list_keys(const struct reading *reading, struct list *out, const struct
 {
     struct above above;
 
-    if (read_request(reading, &out->request, keys->request) != 0 ||
+    if (read_list_request(reading, &out->request, keys->request) != 0 ||
         read_pointers(reading, &out->records, &out->record_count, keys->records) != 0 ||
         read_page(reading, &out->page, keys->page) != 0 ||
         read_cursor(reading, &out->cursor, keys->cursor) != 0 ||
@@ -311,6 +310,7 @@ void read_check_list(const struct reading *reading, const struct list *list,
                       "%s lacks 'request'; add it, such as request: {url: \"{base}/posts.json\"}",
                       what);
     }
+    read_check_url(reading, &list->request, node);
     if (list->record_count == 0 && !list->walks) {
         config_report(reading->config, CONFIG_ERROR, node,
                       "%s lacks 'records'; add where they stand in the answer, such as records: "

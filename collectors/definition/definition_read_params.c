@@ -108,3 +108,40 @@ int read_params(const struct reading *reading, const struct config_node *node)
     definition->base = definition_param(definition, "base");
     return make_options(reading);
 }
+
+/* --- texts --- */
+
+/* Names that stand for a text wherever a template has them. */
+int read_texts(const struct reading *reading, const struct config_node *node)
+{
+    struct definition *definition = reading->definition;
+    const size_t count = config_is_mapping(node) ? config_count(node) : 0;
+
+    if (!config_is_absent(node) && (!config_is_mapping(node) || count > READING_PARAMS_MAX)) {
+        config_report(reading->config, CONFIG_ERROR, node,
+                      "takes names and their texts, at most 50, such as {fields: \"id,text\"}");
+        return 0;
+    }
+    definition->texts = reading_take(reading, count + 1, sizeof(*definition->texts));
+    if (definition->texts == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const char *name = config_key_at(node, i);
+        const char *text = config_scalar(config_at(node, i));
+
+        if (text == NULL) {
+            config_report(reading->config, CONFIG_ERROR, config_at(node, i),
+                          "'%.100s' takes a single text", name);
+        } else if (!is_identifier(name) || template_is_place(name) ||
+                   definition_param(definition, name) >= 0) {
+            config_report(reading->config, CONFIG_ERROR, config_at(node, i),
+                          "'%.100s' cannot be a text's name; use small letters, digits and _, and "
+                          "no name that is taken",
+                          name);
+        } else {
+            definition->texts[definition->text_count++] = (struct named_text){name, text};
+        }
+    }
+    return 0;
+}

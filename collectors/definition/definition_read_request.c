@@ -149,6 +149,7 @@ static const struct ear_option request_options[] = {
     {0},
 };
 
+/* Over what `out` holds already. */
 static int read_request_keys(const struct reading *reading, struct request *out,
                              const struct config_node *node)
 {
@@ -159,18 +160,18 @@ static int read_request_keys(const struct reading *reading, struct request *out,
     if (errors) {
         return 0;
     }
-    if (keys.url == NULL) {
-        config_report(reading->config, CONFIG_ERROR, node,
-                      "request lacks 'url'; add it, such as url: \"{base}/posts.json\"");
-    }
     if (keys.form != NULL && keys.json != NULL) {
         config_report(reading->config, CONFIG_ERROR, keys.json,
                       "a body is a form or JSON, not both; leave one out");
     }
     out->needs = reading_needs(reading, keys.needs);
-    out->method = keys.method != NULL ? keys.method : body ? "POST" : "GET";
-    out->cost = keys.cost;
-    switch (reading_index(keys.accept, accept_names)) {
+    if (keys.method != NULL || body || out->method == NULL) {
+        out->method = keys.method != NULL ? keys.method : body ? "POST" : "GET";
+    }
+    if (config_get(node, "cost") != NULL || out->cost == 0) {
+        out->cost = keys.cost;
+    }
+    switch (config_get(node, "accept") == NULL ? 3 : reading_index(keys.accept, accept_names)) {
     case 1:
         out->accept = ACCEPT_XML;
         config_report(reading->config, CONFIG_ERROR, config_get(node, "accept"),
@@ -179,10 +180,13 @@ static int read_request_keys(const struct reading *reading, struct request *out,
     case 2:
         out->accept = ACCEPT_NDJSON;
         break;
-    default:
+    case 0:
         out->accept = ACCEPT_JSON;
         break;
+    default: /* unsaid */
+        break;
     }
+    out->has_url = out->has_url || keys.url != NULL;
     read_check_headers(reading, keys.headers);
     if (keys.json != NULL &&
         body_read(&out->json, reading->definition, reading->config, keys.json, reading->err) != 0) {
@@ -196,23 +200,47 @@ static int read_request_keys(const struct reading *reading, struct request *out,
                : 0;
 }
 
-int read_first(const struct reading *reading, struct request *out, const struct config_node *node)
+/* A mapping, over what is there; or the URL alone, in its place. */
+static int read_over(const struct reading *reading, struct request *out,
+                     const struct config_node *node)
 {
-    if (config_is_absent(node)) {
-        return 0;
+    if (out->method == NULL || config_scalar(node) != NULL) {
+        *out = (struct request){.needs = -1,
+                                .headers = reading->definition->headers,
+                                .header_count = reading->definition->header_count};
     }
-    *out = (struct request){.method = "GET",
-                            .cost = 1,
-                            .needs = -1,
-                            .headers = reading->definition->headers,
-                            .header_count = reading->definition->header_count};
     if (config_scalar(node) != NULL) {
+        out->has_url = true;
+        out->method = "GET";
+        out->cost = 1;
         return read_url(reading, &out->url, node);
     }
     return read_request_keys(reading, out, node);
 }
 
-int read_request(const struct reading *reading, struct request *out, const struct config_node *node)
+void read_check_url(const struct reading *reading, const struct request *request,
+                    const struct config_node *node)
+{
+    if (request->method != NULL && !request->has_url) {
+        config_report(reading->config, CONFIG_ERROR, node,
+                      "request lacks 'url'; add it, such as url: \"{base}/posts.json\"");
+    }
+}
+
+int read_first(const struct reading *reading, struct request *out, const struct config_node *node)
+{
+    if (config_is_absent(node)) {
+        return 0;
+    }
+    *out = (struct request){.method = NULL};
+    if (read_over(reading, out, node) != 0) {
+        return -1;
+    }
+    read_check_url(reading, out, node);
+    return 0;
+}
+
+static void check_no_needs(const struct reading *reading, const struct config_node *node)
 {
     const struct config_node *needs = config_get(node, "if");
 
@@ -220,7 +248,22 @@ int read_request(const struct reading *reading, struct request *out, const struc
         config_report(reading->config, CONFIG_ERROR, needs,
                       "a request has no 'if', but for `first`; put it beside the request");
     }
+}
+
+int read_request(const struct reading *reading, struct request *out, const struct config_node *node)
+{
+    check_no_needs(reading, node);
     return read_first(reading, out, node);
+}
+
+int read_list_request(const struct reading *reading, struct request *out,
+                      const struct config_node *node)
+{
+    if (config_is_absent(node)) {
+        return 0;
+    }
+    check_no_needs(reading, node);
+    return read_over(reading, out, node);
 }
 
 /* --- pages --- */

@@ -56,11 +56,14 @@ static void remember(struct engine *engine, const struct child *child,
 static int find_each(struct engine *engine, const struct child *child, struct ear_error *err)
 {
     struct frame *frame = frame_top(engine);
+    const struct pointer *each = child->each.text != NULL  ? &child->each
+                                 : frame->record_count > 0 ? &frame->records[0]
+                                                           : NULL;
     struct environment environment;
     size_t kept = 0;
 
     children_clear(frame);
-    if (records_gather(&frame->each, &child->each, frame->root, err) != 0) {
+    if (each != NULL && records_gather(&frame->each, each, frame->root, err) != 0) {
         return -1;
     }
     frame->each_id = calloc(frame->each.count + 1, sizeof(uint64_t));

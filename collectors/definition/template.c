@@ -44,12 +44,15 @@ static size_t index_among(const char *word, const char *const words[])
 static void report_unknown(struct reading *reading, const char *name)
 {
     const struct definition *definition = reading->definition;
-    const char *known[64];
+    const char *known[120];
     char nearest[128];
     size_t count = 0;
 
     for (size_t i = 0; i < definition->param_count && count < 50; i++) {
         known[count++] = definition->params[i].name;
+    }
+    for (size_t i = 0; i < definition->text_count && count < 100; i++) {
+        known[count++] = definition->texts[i].name;
     }
     for (size_t i = 0; place_names[i] != NULL; i++) {
         known[count++] = place_names[i];
@@ -60,6 +63,11 @@ static void report_unknown(struct reading *reading, const char *name)
                   *nearest != '\0' ? nearest
                                    : "write a parameter, a {/pointer} or a word such as {cursor}");
     reading->wrong = true;
+}
+
+bool template_is_place(const char *name)
+{
+    return place_names[index_among(name, place_names)] != NULL;
 }
 
 static void read_filters(struct reading *reading, struct piece *piece, char *filters)
@@ -138,12 +146,12 @@ static int read_place(struct reading *reading, const char *inside, size_t length
     return 0;
 }
 
-static bool begins_place(const char *text)
+bool template_begins_place(const char *text)
 {
     return text[0] == '{' && (isalpha((unsigned char)text[1]) || text[1] == '/' || text[1] == '+');
 }
 
-static bool begins_brace(const char *text)
+bool template_begins_brace(const char *text)
 {
     return (text[0] == '{' && text[1] == '{') || (text[0] == '}' && text[1] == '}');
 }
@@ -153,11 +161,11 @@ static const char *read_piece(struct reading *reading, const char *at, struct ea
 {
     const char *end = at;
 
-    if (begins_brace(at)) {
+    if (template_begins_brace(at)) {
         reading->pieces[reading->count++] = (struct piece){.text = at, .length = 1};
         return at + 2;
     }
-    if (begins_place(at)) {
+    if (template_begins_place(at)) {
         end = strchr(at, '}');
         if (end == NULL) {
             config_report(reading->config, CONFIG_ERROR, reading->node,
@@ -167,7 +175,8 @@ static const char *read_piece(struct reading *reading, const char *at, struct ea
         }
         return read_place(reading, at + 1, (size_t)(end - at) - 1, err) == 0 ? end + 1 : NULL;
     }
-    for (end = at + 1; *end != '\0' && !begins_place(end) && !begins_brace(end); end++) {
+    for (end = at + 1; *end != '\0' && !template_begins_place(end) && !template_begins_brace(end);
+         end++) {
     }
     reading->pieces[reading->count++] = (struct piece){.text = at, .length = (size_t)(end - at)};
     return end;
@@ -198,6 +207,16 @@ int template_read(const struct template **out, struct definition *definition, st
     if (at == NULL) {
         config_report(config, CONFIG_ERROR, node, "takes a single text, such as \"{base}/posts\"");
         return 0;
+    }
+    ear_error_clear(err);
+    at = template_replace_texts(definition, at, err);
+    if (at == NULL && err->kind == EAR_NONE) {
+        config_report(config, CONFIG_ERROR, node,
+                      "its texts hold each other, or come to more than 16 KiB");
+        return 0;
+    }
+    if (at == NULL) {
+        return -1;
     }
     reading.pieces = definition_take(definition, most_pieces(at) * sizeof(*reading.pieces), err);
     while (reading.pieces != NULL && at != NULL && *at != '\0') {

@@ -59,6 +59,15 @@ struct template
     size_t count;
 };
 
+/* What is written at a place: {name}, {/pointer}, {+x}; or a brace: {{ and }}. */
+bool template_begins_place(const char *text);
+bool template_begins_brace(const char *text);
+
+/* The same with each {name} of the definition's texts replaced by that text; itself where it names
+ * none. NULL: EAR_FATAL, or without an error: they hold each other, or are too long. */
+const char *template_replace_texts(struct definition *definition, const char *text,
+                                   struct ear_error *err);
+
 /* A text, or an instant that no filter has written yet. */
 struct filling {
     const char *text; /* NULL: absent */

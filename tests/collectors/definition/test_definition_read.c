@@ -214,6 +214,84 @@ static void all_mistakes_are_told_at_once(void **state)
     read_clear(&read);
 }
 
+static const char *query_of(const struct request *request, const char *name)
+{
+    for (size_t i = 0; i < request->query_count; i++) {
+        if (strcmp(request->query[i].name, name) == 0) {
+            return template_text(request->query[i].value);
+        }
+    }
+    return "";
+}
+
+static void a_list_asks_what_all_ask_and_its_own(void **state)
+{
+    struct read read;
+    const struct list *lists = NULL;
+
+    (void)state;
+    read_text(&read, "platform: p\nchannel: forum\nparams: {base: {}}\n"
+                     "request: {query: {limit: 40, sort: new}, cost: 3}\n"
+                     "records: /x/*\nmap: {id: /id}\n"
+                     "lists:\n"
+                     "  - {name: one, request: {url: \"{base}/one\", query: {sort: old, q: 1}}}\n"
+                     "  - {name: two, request: {url: \"{base}/two\", query: {sort: ~}, cost: 1}}\n"
+                     "  - {name: three, request: \"{base}/three\"}\n");
+    assert_good(&read);
+    lists = read.definition->lists;
+    assert_string_equal(query_of(&lists[0].request, "limit"), "40");
+    assert_string_equal(query_of(&lists[0].request, "sort"), "old");
+    assert_string_equal(query_of(&lists[0].request, "q"), "1");
+    assert_true(lists[0].request.cost == 3);
+    assert_int_equal(lists[1].request.query_count, 1);
+    assert_true(lists[1].request.cost == 1);
+    assert_int_equal(lists[2].request.query_count, 0);
+    read_clear(&read);
+    read_text(&read, "platform: p\nchannel: forum\nparams: {base: {}}\n"
+                     "request: {query: {limit: 40}}\nrecords: /x/*\nmap: {id: /id}\n"
+                     "lists: [{name: one}]\n");
+    assert_null(read.definition);
+    assert_non_null(strstr(config_finding_at(read.config, 0)->text, "request lacks 'url'"));
+    read_clear(&read);
+}
+
+static void a_text_stands_for_what_it_holds(void **state)
+{
+    static const char *const wrong[] = {
+        "{a: \"{b}\", b: \"{a}\"}", "{a: [1]}", "{base: x}", "{cursor: x}", "{\"a b\": x}", "3",
+    };
+    struct environment environment = {.params = (const char *const[]){"http://x.example"}};
+    struct ear_error err;
+    struct read read;
+    char *text = NULL;
+    bool absent = false;
+
+    (void)state;
+    read_text(&read, "platform: p\nchannel: forum\nparams: {base: {}}\n"
+                     "texts: {post: \"id,by{{name}}\", reply: \"{post},parent\"}\n"
+                     "request: {url: \"{base}/x\", query: {f: \"{post},all{{{reply}}}\"}}\n"
+                     "records: /x/*\nmap: {id: /id}\n");
+    assert_good(&read);
+    environment.definition = read.definition;
+    text = template_expand(read.definition->lists[0].request.query[0].value, &environment,
+                           TEMPLATE_PLAIN, &absent, &err);
+    assert_non_null(text);
+    assert_string_equal(text, "id,by{name},all{id,by{name},parent}");
+    free(text);
+    read_clear(&read);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char yaml[400];
+
+        (void)snprintf(yaml, sizeof(yaml),
+                       "platform: p\nchannel: forum\nparams: {base: {}}\ntexts: %s\n"
+                       "request: \"{base}/{a}\"\nrecords: /x/*\nmap: {id: /id}\n",
+                       wrong[i]);
+        read_text(&read, yaml);
+        assert_null(read.definition);
+        read_clear(&read);
+    }
+}
+
 static void lists_and_children_inherit(void **state)
 {
     struct read read;
@@ -417,6 +495,8 @@ int main(void)
         cmocka_unit_test(a_mistake_is_told_at_its_place),
         cmocka_unit_test(what_is_missing_is_named),
         cmocka_unit_test(all_mistakes_are_told_at_once),
+        cmocka_unit_test(a_list_asks_what_all_ask_and_its_own),
+        cmocka_unit_test(a_text_stands_for_what_it_holds),
         cmocka_unit_test(lists_and_children_inherit),
         cmocka_unit_test(the_parameters_are_the_reader_s_options),
         cmocka_unit_test(numbers_are_read_in_their_units),
