@@ -286,7 +286,8 @@ static const char *take_headers(struct tape_headers *out, const char *at, const 
         size_t value = name + 1;
 
         if (name == 0 || name >= length) {
-            ear_fail(err, EAR_CONFIG, "%s: '%.60s' is no header; write Name: value", what, at);
+            ear_fail(err, EAR_CONFIG, "%s: '%.*s' is no header; write Name: value", what,
+                     length < 60 ? (int)length : 60, at);
             return NULL;
         }
         value += strspn(at + value, " ");
