@@ -61,6 +61,8 @@ struct feed_state {
     bool no_more_comments;           /* the host asked to be left alone */
     bool counted;                    /* the page was read in this poll */
     bool asked_again;                /* for the page, without a condition */
+    bool distrusts;                  /* likewise, from the start */
+    bool is_site;                    /* the address was one when it was asked for last */
     bool searched;                   /* the site's page was read in this poll */
     size_t tried;                    /* of the usual places */
     char *site;                      /* where its page is, after redirects */
@@ -305,6 +307,8 @@ static int page_emitted(struct feed_state *state, struct ear_error *err)
     }
     state->counted = true;
     state->memory.fresh = false;
+    memory_note_page(&state->memory, &state->page, state->etag, state->last_modified,
+                     state->distrusts, state->poll->now_us);
     if (state->memory.feed != NULL) {
         replace(&state->memory.feed_etag, state->etag);
         replace(&state->memory.feed_modified, state->last_modified);
@@ -466,8 +470,8 @@ static bool is_elsewhere(const struct feed_state *state, const struct fetch_answ
     if (state->comments != NULL || answer->status == 304) {
         return false;
     }
-    if (answer->status == 200) {
-        return page_is_html(source);
+    if (answer->status == 200) { /* a page instead of what was a feed: "back soon" */
+        return page_is_html(source) && (state->memory.fresh || state->is_site);
     }
     return state->memory.feed != NULL && answer->status >= 400 && answer->status < 500 &&
            answer->status != 408 && answer->status != 429;
@@ -578,9 +582,14 @@ static int step(void *user, const struct fetch_answer *answer, const struct sour
     if (state->phase == ASK) {
         const struct feed_memory *memory = &state->memory;
 
-        turn->any_status = memory->feed != NULL; /* it may have moved */
+        state->is_site = memory->feed != NULL;
+        state->distrusts =
+            memory_distrusts(memory, state->poll->source->every_us, state->poll->now_us);
+        /* It may have moved; and the collector puts no condition to it. */
+        turn->any_status = memory->feed != NULL || state->distrusts;
         ask(state, &turn->request, memory->feed != NULL ? memory->feed : state->config->url,
-            memory->feed_etag, memory->feed_modified);
+            state->distrusts ? NULL : memory->feed_etag,
+            state->distrusts ? NULL : memory->feed_modified);
         state->phase = READ;
         turn->next = SOURCE_FETCH;
         return 0;

@@ -143,6 +143,12 @@ struct feed_memory {
     bool fresh; /* nothing was kept of this address */
     char *feed; /* the address is a site's: its feed; NULL */
     char *feed_etag, *feed_modified;
+    /* Of the page that was read last: */
+    uint64_t hash;           /* of its entries; 0: none was read */
+    uint64_t tag;            /* of what the server calls its state */
+    int64_t read_us;         /* when */
+    bool honest;             /* what the server called unchanged was so, when it was looked at */
+    bool lies;               /* it was not */
     struct feed_item *items; /* [item_count] */
     size_t item_count;
     struct feed_comments *comments; /* [comments_count] */
@@ -167,6 +173,16 @@ int memory_part_shared(struct feed_memory *memory, struct feed_page *page, struc
 EAR_MUST_CHECK
 int memory_note_items(struct feed_memory *memory, const struct feed_page *page,
                       struct ear_error *err);
+
+/* --- feed_trust.c --- */
+
+/* Whether the page is to be asked for without a condition: servers answer 304 that have something
+ * new. */
+bool memory_distrusts(const struct feed_memory *memory, int64_t every_us, int64_t now_us);
+/* The feed's own page was read; asked: without a condition, out of distrust. etag and last_modified
+ * may be NULL. */
+void memory_note_page(struct feed_memory *memory, const struct feed_page *page, const char *etag,
+                      const char *last_modified, bool asked, int64_t now_us);
 
 /* After a page: the comment feeds that its entries name. */
 EAR_MUST_CHECK

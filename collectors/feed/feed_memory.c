@@ -167,6 +167,11 @@ static int load_root(struct feed_memory *memory, const struct json_node *root,
     memory->fresh = false;
     memory->feed = copy_of(root, "feed");
     memory->feed_etag = copy_of(root, "etag");
+    memory->hash = (uint64_t)integer_of(root, "hash", 0);
+    memory->tag = (uint64_t)integer_of(root, "tag", 0);
+    memory->read_us = integer_of(root, "read", 0);
+    json_boolean(json_get(root, "honest"), &memory->honest);
+    json_boolean(json_get(root, "lies"), &memory->lies);
     memory->feed_modified = copy_of(root, "modified");
     load_shared(memory, json_get(root, "shared"));
     if (load_items(memory, json_get(root, "items"), err) != 0) {
@@ -204,6 +209,14 @@ done:
     return result;
 }
 
+static void write_true(struct json_writer *writer, const char *key, bool value)
+{
+    if (value) {
+        json_write_key(writer, key);
+        json_write_boolean(writer, true);
+    }
+}
+
 static void write_items(const struct feed_memory *memory, struct json_writer *writer)
 {
     json_write_key(writer, "items");
@@ -217,10 +230,7 @@ static void write_items(const struct feed_memory *memory, struct json_writer *wr
         if (item->created_us != INT64_MIN) {
             json_member_integer(writer, "t", item->created_us);
         }
-        if (item->missing) {
-            json_write_key(writer, "x");
-            json_write_boolean(writer, true);
-        }
+        write_true(writer, "x", item->missing);
         if (item->asked_us != 0) {
             json_member_integer(writer, "q", item->asked_us);
             json_member_integer(writer, "n", item->asked);
@@ -260,6 +270,13 @@ void memory_write(const struct feed_memory *memory, struct json_writer *writer)
     json_member_string(writer, "feed", memory->feed);
     json_member_string(writer, "etag", memory->feed_etag);
     json_member_string(writer, "modified", memory->feed_modified);
+    if (memory->hash != 0) {
+        json_member_integer(writer, "hash", (int64_t)memory->hash);
+        json_member_integer(writer, "tag", (int64_t)memory->tag);
+        json_member_integer(writer, "read", memory->read_us);
+    }
+    write_true(writer, "honest", memory->honest);
+    write_true(writer, "lies", memory->lies);
     write_items(memory, writer);
     write_comments(memory, writer);
     json_write_key(writer, "shared");

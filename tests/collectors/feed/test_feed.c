@@ -658,6 +658,57 @@ static void a_feed_that_moved_is_found_anew(void **state)
     poll_clear(&poll);
 }
 
+static void a_feed_that_turns_into_a_page_for_a_while_stays_the_feed(void **state)
+{
+    const struct poll_page before[] = {
+        {"https://blog.example/feed", 200, NULL, RSS(SITE_POST("1")), 0, NULL}, {0}};
+    const struct poll_page during[] = {
+        {"https://blog.example/feed", 200, "text/html",
+         HTML("<link rel='alternate' type='application/rss+xml' href='/other'>"), 0, NULL},
+        {"https://blog.example/other", 200, NULL, RSS(SITE_POST("2")), 0, NULL},
+        {0}};
+    struct poll poll = new_poll(&plain_config, before);
+
+    (void)state;
+    poll_well(&poll);
+    poll.pages = during;
+    poll.now_us += hour_us;
+    assert_int_equal(poll_run(&poll), -1);
+    assert_int_equal(poll.err.kind, EAR_REJECT);
+    assert_int_equal(poll.posts, 0);
+    ear_error_clear(&poll.err);
+    poll.pages = before;
+    poll.now_us += hour_us;
+    poll_well(&poll);
+    assert_int_equal(poll.posts, 1);
+    poll_clear(&poll);
+}
+
+static void a_304_that_lies_is_found_out(void **state)
+{
+    struct poll_page pages[] = {
+        {"https://site.example/blog", 200, "text/html",
+         HTML("<link rel='alternate' type='application/rss+xml' href='/feed/'>"), 0, NULL},
+        {"https://site.example/feed/", 200, NULL, RSS(SITE_POST("1")), 0, "\"always\""},
+        {0}};
+    struct poll poll = new_poll(&site_config, pages);
+
+    (void)state;
+    poll.source.every_us = hour_us;
+    poll_well(&poll);
+    pages[1].body = RSS(SITE_POST("2") SITE_POST("1"));
+    for (int i = 1; i <= 4; i++) {
+        poll.now_us += hour_us;
+        poll_well(&poll);
+        assert_int_equal(poll.posts, i < 4 ? 0 : 2);
+    }
+    pages[1].body = RSS(SITE_POST("3") SITE_POST("2") SITE_POST("1"));
+    poll.now_us += hour_us;
+    poll_well(&poll); /* it is not asked that way again */
+    assert_int_equal(poll.posts, 3);
+    poll_clear(&poll);
+}
+
 static void a_304_on_an_address_never_read_is_asked_again(void **state)
 {
     const struct poll_page pages[] = {{"https://blog.example/feed", 304, NULL, NULL, 0, NULL}, {0}};
@@ -844,6 +895,8 @@ int main(void)
         cmocka_unit_test(a_sites_address_finds_its_feed_and_that_of_its_comments),
         cmocka_unit_test(a_site_that_names_no_feed_is_tried_at_the_usual_places),
         cmocka_unit_test(a_feed_that_moved_is_found_anew),
+        cmocka_unit_test(a_feed_that_turns_into_a_page_for_a_while_stays_the_feed),
+        cmocka_unit_test(a_304_that_lies_is_found_out),
         cmocka_unit_test(a_304_on_an_address_never_read_is_asked_again),
         cmocka_unit_test(a_cursor_that_is_not_understood_stops_the_source),
         cmocka_unit_test(a_cursor_holds_nothing_of_the_addresss_secrets),
