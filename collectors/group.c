@@ -83,12 +83,13 @@ static void count_posts(const struct collector *collector, const struct part *pa
                 (double)counts->undated);
 }
 
-/* With `once`: does its poll go on by itself soon enough? Then it is not finished. */
+/* With `once`: does its poll go on by itself soon enough? Then it is not finished. One that does
+ * not say when goes on at once, as long as it comes further. */
 static bool is_waited_for(const struct collector *collector, struct listening *listening)
 {
     const int64_t at_us = clock_mono_us() + listening->later_us;
 
-    if (!collector->config.once || listening->later_us <= 0 ||
+    if (!collector->config.once || (listening->later_us <= 0 && !listening->moved) ||
         listening->agains >= COLLECTOR_AGAINS_MAX ||
         at_us >= collector->config.once_until_mono_us) {
         return false;
