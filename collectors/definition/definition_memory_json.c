@@ -4,7 +4,8 @@
  *
  *     {"v":1, "of":"…", "first":{"at":…,"text":"…"}, "changed":"…", "lists":{"posts":{
  *         "seen":true, "at":…, "text":"…", "link":"…", "at_us":…, "born":…, "history":…,
- *         "recent":"…", "page":{"etag":"…","modified":"…","url":…,"hash":…,"quiet":…,"lies":true},
+ *         "recent":"…",
+ * "page":{"etag":"…","modified":"…","url":…,"hash":…,"quiet":…,"lies":true,"honest":true},
  *         "revisited":[…], "walk":{…}, "past":{…}, "past_us":…,
  *         "posts":[[id,host,url,thread,created_us,shown,missing,asked,key,of,listed],…],
  * "awaited":[[id,since],…]}}}
@@ -198,6 +199,7 @@ static int load_list(struct kept_list *list, const struct json_node *node, struc
     list->page_hash = (uint64_t)integer_of(page, "hash", 0);
     list->quiet = integer_of(page, "quiet", 0);
     list->lies = boolean_of(page, "lies");
+    list->honest = boolean_of(page, "honest");
     load_numbers(list, node);
     if (text_of(&list->at_text, json_get(node, "text"), KEPT_TEXT_MAX, err) != 0 ||
         text_of(&list->link, json_get(node, "link"), KEPT_TEXT_MAX, err) != 0 ||
@@ -458,6 +460,7 @@ static void write_page(struct json_writer *writer, const struct kept_list *list)
     json_member_integer(writer, "hash", (int64_t)list->page_hash);
     member_number(writer, "quiet", list->quiet, 0);
     member_boolean(writer, "lies", list->lies);
+    member_boolean(writer, "honest", list->honest);
     json_write_object_end(writer);
 }
 

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The link that is the cursor: of the first page on the way down, of each on the way up. */
+/* The link that is the cursor: of the first page on the way down, of each on the way up. A page
+ * that shows nothing moves it nowhere. */
 static int take_link(struct engine *engine, const struct fetch_answer *answer,
                      struct ear_error *err)
 {
@@ -15,7 +16,8 @@ static int take_link(struct engine *engine, const struct fetch_answer *answer,
     char *link = NULL;
     char *whole = NULL;
 
-    if (!cursor->by_link || (walk->down && walk->pages > 0)) {
+    if (!cursor->by_link || (walk->down && walk->pages > 0) ||
+        frame_top(engine)->nodes.count == 0) {
         return 0;
     }
     link = next_link(answer, cursor->rel == NULL ? "prev" : cursor->rel);
@@ -46,6 +48,9 @@ static int note_head(struct engine *engine, const struct fetch_answer *answer,
 
         hash = hash64_of(raw, length, hash);
     }
+    if (at->quiet > 0 && at->page_url == engine->page_url && at->page_hash == hash) {
+        at->honest = true;
+    }
     if (at->quiet > 0 && at->page_url == engine->page_url && at->page_hash != hash &&
         (at->etag != NULL ? answer->etag != NULL && strcmp(at->etag, answer->etag) == 0
                           : at->last_modified != NULL && answer->last_modified != NULL &&
@@ -64,6 +69,8 @@ static int load_page(struct engine *engine, const struct fetch_answer *answer,
                      struct ear_error *err)
 {
     struct frame *frame = frame_top(engine);
+    bool absent = false;
+    bool sole = false;
 
     frame_clear_page(frame);
     frame->root = rules_read(frame->json, frame->request, answer, err);
@@ -72,10 +79,12 @@ static int load_page(struct engine *engine, const struct fetch_answer *answer,
     }
     rules_tell(engine, frame->root, answer);
     for (size_t i = 0; i < frame->record_count; i++) {
-        if (records_check_place(&frame->records[i], frame->root, err) != 0 ||
+        if (records_check_place(&frame->records[i], frame->root, &absent, &sole, err) != 0 ||
             records_gather(&frame->nodes, &frame->records[i], frame->root, err) != 0) {
             return -1;
         }
+        frame->odd = i == 0 ? absent : frame->odd && absent;
+        frame->sole = i == 0 ? sole : frame->sole;
         frame->first_count = i == 0 ? frame->nodes.count : frame->first_count;
     }
     if (frame->page->kind == PAGE_LINK && frame->page->rel != NULL) {

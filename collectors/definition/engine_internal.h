@@ -125,6 +125,7 @@ struct kept_list {
     uint64_t page_url, page_hash; /* which that was, and what it held */
     int64_t quiet;                /* 304s in a row */
     bool lies;                    /* it said 304 though there was something new */
+    bool honest;                  /* it said so when there was nothing */
     int64_t revisited_us[KEPT_REVISITS_MAX];
     struct walk walk, past;
     int64_t past_us; /* how far back the last complete backfill went; INT64_MAX: there was none */
@@ -244,9 +245,15 @@ struct frame {
     int64_t pages;
     uint64_t ring[ENGINE_RING];
     size_t ring_count;
-    uint64_t hash; /* of the records of the page before */
-    int64_t empty; /* pages without a record in a row */
-    char *url;     /* of the page in hand */
+    uint64_t hash;  /* of the records of the page before */
+    int64_t empty;  /* pages without a record in a row */
+    size_t fullest; /* records of the fullest page */
+    int64_t full;   /* pages as full as that in a row, up to the one before */
+    bool odd;       /* the page in hand has no list, or is the one before: hardly the list's end */
+    bool blank;     /* it is empty, and the one before was as full as any */
+    bool goes_on;   /* its first page was one of an earlier poll's walk */
+    bool sole;      /* an object stands where its list should be: a list of one, or an error */
+    char *url;      /* of the page in hand */
 };
 
 /* What a page of a list showed, as far as it was gone through: its records of the first pattern. */
@@ -494,8 +501,9 @@ struct telling {
     const struct map *map;
     const struct conditions *skip, *deleted;
     const struct json_node *root; /* the whole answer */
-    bool of_list;                 /* a list's own: `history` holds, and it may be gone one day */
-    uint64_t of_id;               /* a child's whose records may be gone likewise; 0: others' */
+    bool sole;      /* the only record, and it may be none: then the page is useless */
+    bool of_list;   /* a list's own: `history` holds, and it may be gone one day */
+    uint64_t of_id; /* a child's whose records may be gone likewise; 0: others' */
 };
 
 /* Maps and emits one record (environment->record); *created_us where it is known, else INT64_MIN.
@@ -510,10 +518,10 @@ EAR_MUST_CHECK
 int records_gather(struct nodes *nodes, const struct pointer *pointer, const struct json_node *root,
                    struct ear_error *err);
 /* What stands where the records should be, and can hold none, is another kind of answer: -1,
- * EAR_REJECT. */
+ * EAR_REJECT. *absent: nothing stands there, or null; *sole: an object. */
 EAR_MUST_CHECK
-int records_check_place(const struct pointer *pointer, const struct json_node *root,
-                        struct ear_error *err);
+int records_check_place(const struct pointer *pointer, const struct json_node *root, bool *absent,
+                        bool *sole, struct ear_error *err);
 /* Emits the next piece of the page in hand; *all: it was the last. */
 EAR_MUST_CHECK
 int records_emit(struct engine *engine, const struct source_output *output, bool *all,
@@ -539,6 +547,9 @@ int next_page(struct engine *engine, struct frame *frame, const char *url, char 
               struct ear_error *err);
 /* The first page's; NULL: nothing is sent. */
 char *next_first(const struct page *page);
+/* One page back, where pages are counted: what they hold may have moved since they were read.
+ * False: there is none, or it cannot be told. */
+bool next_back(struct frame *frame);
 /* The link of this `rel` in the header Link (RFC 8288); NULL: none. Caller frees. */
 char *next_link(const struct fetch_answer *answer, const char *rel);
 

@@ -112,6 +112,22 @@ static int64_t number_of(const struct frame *frame, int64_t otherwise)
     return number < INT64_MAX / 2 ? number : INT64_MAX / 2;
 }
 
+bool next_back(struct frame *frame)
+{
+    const struct page *page = frame->page;
+    const int64_t step = page->kind == PAGE_NUMBER ? 1 : page->kind == PAGE_OFFSET ? page->size : 0;
+    const int64_t least = page->kind == PAGE_NUMBER ? page->first : 0;
+    const int64_t number = number_of(frame, least) - step;
+    char *text = step > 0 && number >= least ? number_text(number) : NULL;
+
+    if (text == NULL) {
+        return false;
+    }
+    free(frame->text);
+    frame->text = text;
+    return true;
+}
+
 /* What a pointer names, as text; NULL: nothing, or nothing that could be sent. */
 static char *text_of(const struct engine *engine, const struct pointer *from,
                      const struct json_node *of)
@@ -196,6 +212,19 @@ static bool is_repeated(struct frame *frame)
     return frame->nodes.count > 0 && hash == before;
 }
 
+/* Lists end with a page that is less full; an empty one right behind full ones, or with nothing
+ * before it in this poll, may be none. */
+static void look_at(struct frame *frame)
+{
+    const size_t count = frame->nodes.count;
+
+    frame->blank = count == 0 && (frame->full > 0 || (frame->fullest == 0 && frame->goes_on));
+    frame->full = count == 0 || count < frame->fullest ? 0
+                  : count > frame->fullest             ? 1
+                                                       : frame->full + 1;
+    frame->fullest = count > frame->fullest ? count : frame->fullest;
+}
+
 int next_page(struct engine *engine, struct frame *frame, const char *url, char **text,
               struct ear_error *err)
 {
@@ -205,7 +234,12 @@ int next_page(struct engine *engine, struct frame *frame, const char *url, char 
 
     *text = NULL;
     frame->empty = frame->nodes.count == 0 ? frame->empty + 1 : 0;
-    if (is_repeated(frame) || frame->empty > ENGINE_EMPTY_MAX) {
+    look_at(frame);
+    if (is_repeated(frame)) {
+        frame->odd = true;
+        return 0;
+    }
+    if (frame->empty > ENGINE_EMPTY_MAX) {
         return 0;
     }
     if (frame->child == NULL && engine->at->list->cursor.by_link && !engine->walk->down) {

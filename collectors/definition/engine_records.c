@@ -46,16 +46,18 @@ int records_gather(struct nodes *nodes, const struct pointer *pointer, const str
 }
 
 /* What stands where the records should be, and can hold none, is another kind of answer. */
-int records_check_place(const struct pointer *pointer, const struct json_node *root,
-                        struct ear_error *err)
+int records_check_place(const struct pointer *pointer, const struct json_node *root, bool *absent,
+                        bool *sole, struct ear_error *err)
 {
     const struct json_node *node = root;
 
+    *absent = *sole = false;
     for (size_t i = 0; i < pointer->step_count && node != NULL; i++) {
         const struct pointer_step *step = &pointer->steps[i];
         const enum json_kind kind = json_kind_of(node);
 
         if (kind == JSON_NULL) {
+            *absent = true;
             return 0;
         }
         if (kind != JSON_ARRAY && kind != JSON_OBJECT) {
@@ -65,6 +67,7 @@ int records_check_place(const struct pointer *pointer, const struct json_node *r
                             pointer->text);
         }
         if (step->kind != STEP_KEY) {
+            *sole = step->kind == STEP_EACH && kind == JSON_OBJECT;
             return 0;
         }
         if (kind == JSON_OBJECT) {
@@ -77,6 +80,7 @@ int records_check_place(const struct pointer *pointer, const struct json_node *r
             }
         }
     }
+    *absent = node == NULL || json_kind_of(node) == JSON_NULL;
     return 0;
 }
 
@@ -138,6 +142,9 @@ int frame_emit(struct engine *engine, const struct telling *telling,
             ear_error_clear(err);
             return 0;
         }
+        if (telling->sole) {
+            return -1;
+        }
         return reject_record(node, &record, output, err);
     }
     if (engine->definition->hook != NULL) {
@@ -186,7 +193,7 @@ int records_emit(struct engine *engine, const struct source_output *output, bool
                  struct ear_error *err)
 {
     struct frame *frame = frame_top(engine);
-    const struct telling telling = {
+    struct telling telling = {
         .map = frame->map,
         .skip = frame->skip,
         .deleted = frame->deleted,
@@ -202,6 +209,7 @@ int records_emit(struct engine *engine, const struct source_output *output, bool
         int64_t created_us = INT64_MIN;
 
         environment.record = frame->nodes.items[frame->next];
+        telling.sole = frame->sole && frame->next < frame->first_count;
         if (frame->child != NULL && frame->child->on.text != NULL) {
             environment.parent = find_parent(engine, &environment);
         }

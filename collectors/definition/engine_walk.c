@@ -22,7 +22,7 @@
 #include "common/instant.h"
 #include "common/settings/settings.h"
 
-enum { TRUST_304 = 20 /* polls in a row */, PROBE_DAYS = 30 };
+enum { DOUBT_304 = 4, TRUST_304 = 20 /* polls in a row */, PROBE_DAYS = 30 };
 
 const struct list *walk_list(const struct engine *engine)
 {
@@ -276,7 +276,11 @@ int walk_begin(struct engine *engine, enum walk_kind kind, bool *begun, struct e
     frame = &engine->frames[0];
     free(frame->text);
     frame->text = walk->page != NULL ? strdup(walk->page) : next_first(frame->page);
+    if (engine->resumed && walk->page != NULL && !walk->doubted && next_back(frame)) {
+        walk->pages--;
+    }
     frame->pages = walk->pages;
+    frame->goes_on = engine->resumed && walk->page != NULL;
     *begun = true;
     return walk->page != NULL && frame->text == NULL ? ear_fail_memory(err, "a page") : 0;
 }
@@ -366,6 +370,7 @@ bool walk_may_be_same(const struct engine *engine)
     const struct walk *walk = engine->walk;
 
     return walk->kind == WALK_HEAD && !walk->first && walk->revisits == 0 && walk->page == NULL &&
-           !engine->resumed && !engine->poll->probe && !at->lies && at->quiet < TRUST_304 &&
+           !engine->resumed && !engine->poll->probe && !at->lies &&
+           at->quiet < (at->honest ? TRUST_304 : DOUBT_304) &&
            (at->etag != NULL || at->last_modified != NULL);
 }

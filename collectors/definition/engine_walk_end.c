@@ -44,6 +44,9 @@ static void note_value(struct engine *engine, int64_t value)
     sight->value[1] = sight->value[0];
     sight->has_value[0] = true;
     sight->value[0] = value;
+    if (walk_is_time(&at->list->cursor)) { /* what claims to be of the future moves it no further */
+        value = walk_lower(value, engine->poll->now_us);
+    }
     sight->most = sight->has_most && sight->most > value ? sight->most : value;
     sight->has_most = true;
     walk->high = walk->has_high && walk->high > value ? walk->high : value;
@@ -94,6 +97,7 @@ void walk_note(struct engine *engine, const struct json_node *node, int64_t crea
     if (time_us != INT64_MIN) {
         sight->time_us[1] = sight->time_us[0];
         sight->time_us[0] = time_us;
+        time_us = walk_lower(time_us, engine->poll->now_us);
         walk->high_us = walk->high_us > time_us ? walk->high_us : time_us;
         walk->low_us = walk->low_us == INT64_MIN || time_us < walk->low_us ? time_us : walk->low_us;
     }
@@ -364,6 +368,33 @@ static bool met_cursor(const struct engine *engine)
            engine->sight.most >= engine->at->at;
 }
 
+/* Is this the end of the list, as it looks? */
+static bool is_doubtful(const struct engine *engine, const struct frame *frame)
+{
+    const struct walk *walk = engine->walk;
+
+    return leaves_gap(engine, true) ||
+           (walk->down && !has_reached_floor(engine) &&
+            (walk->first ? frame->odd || frame->blank : walk->revisits != 0 && frame->odd));
+}
+
+/* Half an answer looks like the end of the list: only the second one is believed. */
+static void doubt(struct engine *engine, const struct frame *frame)
+{
+    const bool gap = leaves_gap(engine, true);
+
+    engine->walk->doubted = true;
+    engine->walk->pages--;
+    if (frame->blank && !gap) {
+        return; /* it may well be none: once more at once */
+    }
+    (void)snprintf(engine->say, sizeof(engine->say),
+                   "the list ends where it should go on; it is asked again");
+    engine->turn->next = SOURCE_LATER;
+    engine->turn->why = engine->say;
+    engine->decided = engine->save = true;
+}
+
 int walk_go_on(struct engine *engine, char *text, bool *over, const struct source_output *output,
                struct ear_error *err)
 {
@@ -393,16 +424,9 @@ int walk_go_on(struct engine *engine, char *text, bool *over, const struct sourc
         walk_clear(walk);
         return result;
     }
-    if (*over && text == NULL && !walk->doubted && leaves_gap(engine, true)) {
-        /* half an answer looks like the end of the list: only the second one is believed */
-        walk->doubted = true;
-        walk->pages--;
+    if (*over && text == NULL && !walk->doubted && is_doubtful(engine, frame)) {
+        doubt(engine, frame);
         *over = false;
-        (void)snprintf(engine->say, sizeof(engine->say),
-                       "the list ends before what was read before; it is asked again");
-        engine->turn->next = SOURCE_LATER;
-        engine->turn->why = engine->say;
-        engine->decided = engine->save = true;
         return 0;
     }
     if (*over) {

@@ -370,7 +370,18 @@ enum paper_end paper_poll(struct paper *paper)
 
 void paper_poll_well(struct paper *paper)
 {
-    if (paper_poll(paper) != PAPER_DONE) {
+    enum paper_end end = paper_poll(paper);
+
+    if (end == PAPER_LATER && strstr(paper->why, "ends where it should go on") != NULL) {
+        const struct paper first = *paper;
+
+        end = paper_poll(paper); /* as `run --once` does */
+        paper->requests += first.requests;
+        paper->published += first.published;
+        paper->rejects += first.rejects;
+        paper->gaps += first.gaps;
+    }
+    if (end != PAPER_DONE) {
         fail_msg("the poll ended with %d (%s, %s, status %d):\n%s", (int)paper->end,
                  paper->err.message, paper->why, paper->judged, paper->log);
     }
