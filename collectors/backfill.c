@@ -133,9 +133,8 @@ bool backfill_is_due(const struct collector *collector, const struct listening *
 {
     const struct standing *standing = &listening->standing;
 
-    return backfill_is_open(&standing->backfill) && !collector->config.once &&
-           standing->backfill.next_us <= now_us && standing->schedule.state == SCHEDULE_OK &&
-           standing->last_success_us != INT64_MIN;
+    return standing_may_walk(standing) && !collector->config.once &&
+           standing->backfill.next_us <= now_us;
 }
 
 void backfill_step(struct listening *listening, const struct intake_counts *counts,

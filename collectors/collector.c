@@ -179,19 +179,6 @@ static bool is_to_walk(const struct collector *collector, const struct listening
            backfill_is_due(collector, listening, now_us);
 }
 
-/* When an idle source is to be asked next. */
-static int64_t next_of(const struct listening *listening)
-{
-    const struct standing *standing = &listening->standing;
-    const bool walks = backfill_is_open(&standing->backfill) &&
-                       standing->schedule.state == SCHEDULE_OK &&
-                       standing->last_success_us != INT64_MIN;
-
-    return walks && standing->backfill.next_us < standing->schedule.next_at_us
-               ? standing->backfill.next_us
-               : standing->schedule.next_at_us;
-}
-
 /* Commits where it is time to. */
 static int commit_full(struct collector *collector, struct ear_error *err)
 {
@@ -232,7 +219,7 @@ static int begin_due(struct collector *collector, struct ear_error *err)
             }
         }
         if (is_asked(collector, listening)) {
-            const int64_t own_us = next_of(listening);
+            const int64_t own_us = standing_next_us(&listening->standing);
 
             next_us = own_us < next_us ? own_us : next_us;
         }

@@ -20,8 +20,10 @@ int owner_restore(struct collector *collector, struct listening *listening, stru
     listening->phase = LISTENING_IDLE;
     if (standing_restore(&listening->standing, collector->config.stream, listening->entry->source,
                          collector_now_us(collector), err) == 0) {
-        if (listening->standing.schedule.next_at_us < collector->next_due_us) {
-            collector->next_due_us = listening->standing.schedule.next_at_us;
+        const int64_t next_us = standing_next_us(&listening->standing);
+
+        if (next_us < collector->next_due_us) {
+            collector->next_due_us = next_us;
         }
         return 0;
     }

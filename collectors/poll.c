@@ -89,11 +89,8 @@ void poll_end(struct collector *collector, struct listening *listening)
             collector->next_due_us = 0;
         }
     }
-    if (listening->standing.schedule.next_at_us < collector->next_due_us) {
-        collector->next_due_us = listening->standing.schedule.next_at_us;
-    }
-    if (backfill_is_open(&listening->standing.backfill)) {
-        collector->next_due_us = 0;
+    if (standing_next_us(&listening->standing) < collector->next_due_us) {
+        collector->next_due_us = standing_next_us(&listening->standing);
     }
 }
 

@@ -157,14 +157,17 @@ int collect_once(const struct command_call *call, struct ear_error *err)
 
 /* --- a walk into one source's past --- */
 
+/* On Kafka this is a collector like any other until it is stopped: the partitions that the group
+ * gives it hold other sources too, and the source may be another's. */
 static int walk_back(const struct session *session, const char *source, struct ear_error *err)
 {
+    const bool shared = settings_on_kafka(session->settings);
     struct collector_config config = config_of(session, false);
     struct collector *collector = NULL;
     size_t index = 0;
     int result = -1;
 
-    config.only = source;
+    config.only = shared ? NULL : source;
     while (index < session->sources.count &&
            strcmp(session->sources.items[index].source->name, source) != 0) {
         index++;
@@ -176,10 +179,10 @@ static int walk_back(const struct session *session, const char *source, struct e
         return -1;
     }
     result = EXIT_DONE;
-    while (result == EXIT_DONE && collector_is_busy(collector)) {
+    while (result == EXIT_DONE && (shared || collector_is_busy(collector))) {
         const struct collector_report report = collector_report_at(collector, index);
 
-        if (report.outcome == COLLECTOR_FAILED) {
+        if (report.outcome == COLLECTOR_FAILED && !shared) {
             result = EXIT_FAILED;
         } else if (command_stop_asked()) {
             result = EXIT_LATER;

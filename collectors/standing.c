@@ -21,6 +21,19 @@ int standing_set_text(char **slot, const char *text, struct ear_error *err)
     return 0;
 }
 
+bool standing_may_walk(const struct standing *standing)
+{
+    return backfill_is_open(&standing->backfill) && standing->schedule.state == SCHEDULE_OK &&
+           standing->last_success_us != INT64_MIN;
+}
+
+int64_t standing_next_us(const struct standing *standing)
+{
+    return standing_may_walk(standing) && standing->backfill.next_us < standing->schedule.next_at_us
+               ? standing->backfill.next_us
+               : standing->schedule.next_at_us;
+}
+
 int standing_set_failure(struct standing *standing, const char *code, const char *error,
                          struct ear_error *err)
 {

@@ -56,6 +56,13 @@ const char *standing_write(const struct standing *standing, const struct setting
                            const char *cursor, size_t cursor_length, int64_t now_us,
                            struct json_writer *writer, size_t *length, struct ear_error *err);
 
+/* When it wants to be asked next: its schedule, or a walk into its past that is open. */
+int64_t standing_next_us(const struct standing *standing);
+
+/* Is a walk into its past open that may go on now? Only of a source that answers, and was asked
+ * before. */
+bool standing_may_walk(const struct standing *standing);
+
 /* Remembers a failure. -1: EAR_FATAL. */
 EAR_MUST_CHECK
 int standing_set_failure(struct standing *standing, const char *code, const char *error,

@@ -3,9 +3,12 @@
 /*
  * `earshot backfill`: a walk into a source's past. The command leaves an errand in the log; the
  * collector that has the source walks, between its ordinary polls, and writes how far it has come
- * where the source stands. If no collector runs here, one is started for this source alone. So the
- * walk outlives this command: after a kill it goes on with the next collector, or with the next
- * `earshot backfill SOURCE`.
+ * where the source stands. If no collector runs here, one is started: on the local log for this
+ * source alone. On Kafka collectors of other machines may have the source, which nobody tells us:
+ * there one is started when nothing has moved for a while, and it is one like any other, for a
+ * member of the group that left the other sources of its partitions alone would starve them. So
+ * the walk outlives this command: after a kill it goes on with the next collector, or with the
+ * next `earshot backfill SOURCE`.
  */
 
 #include <inttypes.h>
@@ -22,7 +25,8 @@ enum { ERRAND_MAX = 4096, LOOK_EVERY_MS = 500 };
 
 static const int64_t carry_us = 10 * CLOCK_MINUTE_US;
 
-/* How long a collector that runs may take to take the errand up before we say that none does. */
+/* How long a collector that runs may take to take the errand up, or on Kafka to go on with it,
+ * before we say that none does. */
 static const int64_t patience_us = 30 * CLOCK_SECOND_US;
 
 const struct ear_option backfill_options[] = {
@@ -48,6 +52,8 @@ struct walk {
     char error[512]; /* the source's; empty: none */
     pid_t pid;       /* of the collector that we started; 0: none */
     int64_t began_mono_us, first_posts;
+    int64_t said_us, moved_mono_us; /* when the source's collector last told of it; when we saw */
+    int64_t next_us;                /* the walk itself wants to wait until then */
     bool moved;
 };
 
@@ -97,6 +103,11 @@ static int look(struct walk *walk, struct ear_error *err)
     walk->red = state != NULL && strcmp(state, "red") == 0;
     walk->reached_us = instant_of(backfill, "reached");
     walk->began_us = instant_of(backfill, "began_at");
+    walk->next_us = instant_of(backfill, "next_at");
+    if (instant_of(root, "at") != walk->said_us) {
+        walk->said_us = instant_of(root, "at");
+        walk->moved_mono_us = clock_mono_us();
+    }
     (void)json_integer(json_get(backfill, "posts"), &walk->posts);
     (void)json_integer(json_get(backfill, "requests"), &walk->requests);
     snprintf(walk->error, sizeof walk->error, "%s", error == NULL ? "" : error);
@@ -244,7 +255,7 @@ static void print_progress(struct walk *walk)
     }
 }
 
-/* Starts a collector for this source alone, unless one runs here. */
+/* Starts a collector, unless one runs here. */
 static int start_collector(struct walk *walk, struct ear_error *err)
 {
     struct launch launch;
@@ -272,7 +283,21 @@ static int end_collector(struct walk *walk)
     return code;
 }
 
-/* A step of watching. An exit code once it is over, EXIT_LATER + 1000 while it goes on, or -1. */
+/* Has nobody done anything for the walk, and had no reason to wait? */
+static bool is_abandoned(const struct walk *walk)
+{
+    const int64_t patient_us = clock_mono_us() - patience_us;
+
+    if (walk->pid != 0 || walk->began_mono_us > patient_us) {
+        return false;
+    }
+    return settings_on_kafka(walk->call->settings)
+               ? walk->moved_mono_us <= patient_us &&
+                     walk->next_us <= clock_now_us(&walk->call->clock) - patience_us
+               : !walk->taken_up;
+}
+
+/* A step of watching. An exit code once it is over, GOES_ON while it is not, or -1. */
 enum { GOES_ON = 1000 };
 
 static int watch_once(struct walk *walk, struct ear_error *err)
@@ -305,10 +330,10 @@ static int watch_once(struct walk *walk, struct ear_error *err)
     if (command_stop_asked()) {
         return EXIT_LATER;
     }
-    if (walk->red && walk->pid == 0) {
+    if (walk->red && (walk->pid == 0 || settings_on_kafka(walk->call->settings))) {
         return EXIT_FAILED;
     }
-    if (!walk->taken_up && walk->pid == 0 && clock_mono_us() - walk->began_mono_us > patience_us) {
+    if (is_abandoned(walk)) {
         return settings_role_holder(walk->call->settings, roles[ROLE_COLLECT].name) > 0
                    ? EXIT_LATER
                    : (start_collector(walk, err) == 0 ? GOES_ON : -1);
@@ -322,7 +347,7 @@ static int watch(struct walk *walk, struct ear_error *err)
 
     command_stop_on_signals();
     walk->began_mono_us = clock_mono_us();
-    if (start_collector(walk, err) != 0) {
+    if (!settings_on_kafka(walk->call->settings) && start_collector(walk, err) != 0) {
         return -1;
     }
     while (code == GOES_ON) {

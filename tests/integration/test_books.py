@@ -13,12 +13,10 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.parse
 
 import harness
+from forum import NOW, Forum
 from harness import expect
-
-NOW = datetime.datetime(2026, 11, 22, 8, 0, tzinfo=datetime.timezone.utc)
 
 
 def instant(hours=0.0):
@@ -148,42 +146,6 @@ def what_was_forgotten_or_deleted_is_never_brought_back():
         place.run("rejects", "retry", "all")
         place.once(environment={"EARSHOT_NOW": instant(4)})
         expect(set(ids(place)) == {"keep"}, f"{ids(place)}")
-
-
-class Forum(http.server.ThreadingHTTPServer):
-    """The newest posts of a Discourse forum, fifty a page before an id; a post an hour, the newest an hour ago."""
-
-    def __init__(self, posts):
-        super().__init__(("127.0.0.1", 0), ForumHandler)
-        self.posts, self.pages = posts, []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def handle_error(self, *_):  # a collector that is killed hangs up
-        pass
-
-
-class ForumHandler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):  # noqa: N802
-        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
-        before = int(query.get("before", ["1000000"])[0])
-        first = min(before, self.server.posts + 1)
-        self.server.pages.append(first)
-        time.sleep(0.05)
-        page = []
-        for number in range(first - 1, max(first - 51, 0), -1):
-            at = (NOW - datetime.timedelta(hours=1 + self.server.posts - number)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-            page.append({"id": number, "topic_id": 7, "topic_slug": "t", "topic_title": "T", "post_number": number, "post_type": 1, "user_id": 5, "username": "jo",
-                         "raw": f"I wish for thing number {number}.", "cooked": f"<p>I wish for thing number {number}.</p>", "created_at": at, "updated_at": at,
-                         "reply_count": 0, "version": 1, "user_deleted": False, "deleted_at": None, "hidden": False})
-        body = json.dumps({"latest_posts": page}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
 
 
 def a_walk_of_a_forum_is_killed_and_brings_every_post_once():
