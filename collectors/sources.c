@@ -3,9 +3,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "collectors/definition/definition.h"
 #include "common/config/config.h"
+#include "common/instant.h"
 #include "common/settings/settings.h"
 
 enum { NAMES_MAX = 200 };
@@ -52,6 +54,38 @@ static const struct source_reader *reader_of(struct settings *settings,
     return definition == NULL ? NULL : definition_reader(definition);
 }
 
+static int64_t kept_seen_us(const struct settings *settings)
+{
+    for (size_t i = 0; i < settings->topic_count; i++) {
+        if (strcmp(settings->topics[i].name, "seen") == 0) {
+            return settings->topics[i].retention_us;
+        }
+    }
+    return 0;
+}
+
+/* What a window shows again after `seen` has forgotten it would come as new. Shown all the time it
+ * is remembered all the time; but a source may be away for a while, and then needs all of it. */
+static void check_kept(struct settings *settings, const struct source_entry *entry)
+{
+    const int64_t kept_us = kept_seen_us(settings);
+    const struct definition *definition = entry->reader->self;
+    const int64_t widest_us = definition == NULL ? 0 : definition_revisit_us(definition);
+    char window[DURATION_SIZE];
+    char kept[DURATION_SIZE];
+
+    if (kept_us == 0 || widest_us <= kept_us) {
+        return;
+    }
+    config_report(settings->config, CONFIG_WARNING, entry->source->node,
+                  "source '%.100s' looks back %s again and again, and what was seen is forgotten "
+                  "after %s: posts older than that may come again as new; write "
+                  "stream: {topics: {seen: {retention: %s}}}, or narrow the window in the "
+                  "definition '%.50s'",
+                  entry->source->name, duration_format(window, widest_us),
+                  duration_format(kept, kept_us), window, entry->reader->name);
+}
+
 int source_entry_init(struct source_entry *entry, struct settings *settings,
                       const struct settings_source *source,
                       const struct source_reader *(*find)(const char *name),
@@ -79,6 +113,7 @@ int source_entry_init(struct source_entry *entry, struct settings *settings,
     if (entry->reader->check != NULL) {
         entry->reader->check(settings->config, source, entry->config);
     }
+    check_kept(settings, entry);
     return 0;
 }
 

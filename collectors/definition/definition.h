@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "collectors/source.h"
@@ -45,6 +46,9 @@ void definition_page(const struct definition *definition, bool own, FILE *out);
 
 /* Whether a parameter of that name holds a secret. */
 bool definition_hides(const struct definition *definition, const char *param);
+
+/* How far back its widest revisit window reaches; 0: it revisits nothing. */
+int64_t definition_revisit_us(const struct definition *definition);
 
 /* What no table says of a source: adds findings. `filled` is its config struct. */
 void definition_check(const struct definition *definition, struct config *config,

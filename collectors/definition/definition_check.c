@@ -71,6 +71,20 @@ static void check_lists(struct config *config, const struct definition *definiti
                   needed);
 }
 
+int64_t definition_revisit_us(const struct definition *definition)
+{
+    int64_t widest_us = 0;
+
+    for (size_t i = 0; i < definition->list_count; i++) {
+        for (size_t j = 0; j < definition->lists[i].revisit_count; j++) {
+            const struct revisit *revisit = &definition->lists[i].revisits[j];
+
+            widest_us = revisit->window_us > widest_us ? revisit->window_us : widest_us;
+        }
+    }
+    return widest_us;
+}
+
 void definition_check(const struct definition *definition, struct config *config,
                       const struct settings_source *source, const void *filled)
 {

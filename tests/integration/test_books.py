@@ -156,7 +156,7 @@ def a_walk_of_a_forum_is_killed_and_brings_every_post_once():
                             "network: {allow: [127.0.0.1]}\n")
             at = {"EARSHOT_NOW": instant()}
             place.once(environment=at)
-            expect(24 <= len(ids(place)) <= 100, f"{len(ids(place))} posts of a day")
+            expect(23 <= len(ids(place)) <= 100, f"{len(ids(place))} posts of a day")  # the clock goes on: one may be too old by now
             first = len(forum.pages)
             command = [str(harness.BUILD / "bin" / "earshot"), "backfill", "forum"]
             for kill in range(5):

@@ -71,6 +71,18 @@ def a_log_of_json_holds_warnings_too():
         expect("earshot.yaml:2:" in done.stderr and "retention: warning: shorter" in done.stderr, done.stderr)
 
 
+def a_window_wider_than_what_was_seen_is_kept_is_told_with_its_cure():
+    definition = "earshot: 1\nplatform: ours\nchannel: forum\nparams: {base: {required: true}}\nrequest: {url: \"{base}/posts\"}\nrecords: /posts/*\n" \
+                 "cursor: {by: /id, as: int, order: newest}\npage: {kind: last, from: /id, into: before}\nrevisit: [{window: 2d, every: 1h}, {window: 120d, every: 1d}]\n" \
+                 "map: {id: /id, text: /text, created_at: /at}\n"
+    with harness.place() as place:
+        (place.folder / "ours.yaml").write_text(definition, encoding="utf-8")
+        for more, warned in (("", True), ("stream: {topics: {seen: {retention: 119d}}}\n", True), ("stream: {topics: {seen: {retention: 120d}}}\n", False)):
+            place.configure(f"earshot: 1\ninclude: [ours.yaml]\n{more}sources:\n  - {{name: board, use: ours, base: \"https://board.acme.example\"}}\n")
+            said = place.run("check").stderr
+            expect(("retention: 120d" in said and "source 'board' looks back 120d" in said and "warning" in said) == warned, f"{more}: {said}")
+
+
 def every_example_is_valid():
     with harness.place() as place:
         names = [line.split()[0] for line in place.run("example").stdout.splitlines()]
@@ -126,5 +138,6 @@ def the_configuration_of_the_handbook_names_each_later_feature():
 
 if __name__ == "__main__":
     sys.exit(harness.main(every_mistake_names_line_key_and_cure, a_broken_configuration_starts_nothing, findings_are_ndjson_where_asked,
-                          a_log_of_json_holds_warnings_too, every_example_is_valid, what_the_example_offers_for_kafka_is_valid_too,
+                          a_log_of_json_holds_warnings_too,
+                          a_window_wider_than_what_was_seen_is_kept_is_told_with_its_cure, every_example_is_valid, what_the_example_offers_for_kafka_is_valid_too,
                           init_writes_what_check_accepts, the_configuration_of_the_handbook_names_each_later_feature))
