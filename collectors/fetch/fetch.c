@@ -20,6 +20,11 @@
 #include "common/instant.h"
 #include "common/metrics.h"
 
+enum {
+    SLOW_LOOKS = 6, /* within the time that a transfer may be slow */
+    BEGUN_MAX = 32, /* in one turn of the loop */
+};
+
 /* What budgets go by. */
 static int64_t budget_now_us(struct fetch *fetch)
 {
@@ -69,6 +74,8 @@ int fetch_open(struct fetch **out, const struct fetch_config *config, struct ear
         ear_fail_memory(err, "the fetcher");
         goto done;
     }
+    fetch->epoll = -1;
+    fetch->wake = -1;
     if (copy_config(fetch, config, err) != 0) {
         goto done;
     }
@@ -80,6 +87,9 @@ int fetch_open(struct fetch **out, const struct fetch_config *config, struct ear
     if (fetch->multi == NULL) {
         curl_global_cleanup();
         ear_fail_memory(err, "the fetcher");
+        goto done;
+    }
+    if (loop_open(fetch, err) != 0) {
         goto done;
     }
     if (fetch->budget_path != NULL &&
@@ -138,6 +148,7 @@ void fetch_close(struct fetch *fetch)
         curl_multi_cleanup(fetch->multi);
         curl_global_cleanup();
     }
+    loop_close(fetch);
     free(fetch->user_agent);
     free(fetch->certificates);
     free(fetch->budget_path);
@@ -290,9 +301,12 @@ static void heed(struct fetch *fetch, const struct transfer *transfer)
     }
 }
 
-/* Lets go what may go now. */
+/* Lets go what may go now: some of it, for all that begin in one turn have their first bytes read
+ * in one go. */
 static int dispatch(struct fetch *fetch, int64_t *wait_us, struct ear_error *err)
 {
+    int begun = 0;
+
     *wait_us = INT64_MAX;
     while ((int64_t)fetch->active_count < fetch->config.concurrent) {
         const int64_t mono_us = clock_mono_us();
@@ -315,6 +329,10 @@ static int dispatch(struct fetch *fetch, int64_t *wait_us, struct ear_error *err
         }
         fetch->active = transfer;
         fetch->active_count++;
+        if (++begun == BEGUN_MAX) {
+            *wait_us = 0;
+            break;
+        }
     }
     return 0;
 }
@@ -412,13 +430,17 @@ static int reap(struct fetch *fetch, struct ear_error *err)
             return -1;
         }
     }
-    /* Those that were cut to make room for others: libcurl does not know it yet. */
-    for (struct transfer *each = fetch->active, *next = NULL; each != NULL; each = next) {
+    /* Those that were cut to make room for others, or for being slow: libcurl does not know it. */
+    for (struct transfer *each = fetch->cut_some ? fetch->active : NULL, *next = NULL; each != NULL;
+         each = next) {
         next = each->next;
-        if (each->cut == CUT_MEMORY && finish(fetch, each, CURLE_WRITE_ERROR, err) != 0) {
+        if ((each->cut == CUT_MEMORY || each->slow) &&
+            finish(fetch, each, each->slow ? CURLE_OPERATION_TIMEDOUT : CURLE_WRITE_ERROR, err) !=
+                0) {
             return -1;
         }
     }
+    fetch->cut_some = false;
     return 0;
 }
 
@@ -439,32 +461,51 @@ static int give(struct fetch *fetch, const struct fetch_answer **answer, void **
     return 1;
 }
 
+/* Looks now and then whether transfers come in at all. *wait_us: not longer than until the next
+ * look. */
+static void watch_speed(struct fetch *fetch, int64_t *wait_us)
+{
+    const int64_t every_us = fetch->config.slow_timeout_us / SLOW_LOOKS;
+    const int64_t mono_us = clock_mono_us();
+
+    if (mono_us >= fetch->slow_mono_us) {
+        for (struct transfer *each = fetch->active; each != NULL; each = each->next) {
+            transfer_watch_speed(each, mono_us);
+            fetch->cut_some = fetch->cut_some || each->slow;
+        }
+        fetch->slow_mono_us = mono_us + every_us;
+    }
+    if (fetch->active != NULL && fetch->slow_mono_us - mono_us < *wait_us) {
+        *wait_us = fetch->slow_mono_us - mono_us;
+    }
+}
+
 int fetch_turn(struct fetch *fetch, int timeout_ms, const struct fetch_answer **answer, void **user,
                struct ear_error *err)
 {
     const int64_t end_us = clock_mono_us() + (int64_t)timeout_ms * 1000;
+    bool woken = false;
 
     transfer_free(fetch->given);
     fetch->given = NULL;
     while (fetch->done == NULL) {
         int64_t wait_us = 0;
-        int64_t now_us = 0;
-        int running = 0;
+        int64_t left_us = 0;
+        bool last = false;
 
-        if (curl_multi_perform(fetch->multi, &running) != CURLM_OK) {
-            return ear_fail(err, EAR_FATAL, "libcurl's loop failed");
+        if (dispatch(fetch, &wait_us, err) != 0) {
+            return -1;
         }
-        if (reap(fetch, err) != 0 || dispatch(fetch, &wait_us, err) != 0) {
+        left_us = end_us - clock_mono_us();
+        last = left_us <= 0 || woken;
+        wait_us = wait_us < left_us ? wait_us : left_us;
+        watch_speed(fetch, &wait_us);
+        if (loop_turn(fetch, last ? 0 : wait_us, &woken, err) != 0 || reap(fetch, err) != 0) {
             return -1;
         }
         save_budgets(fetch, false);
-        now_us = clock_mono_us();
-        if (fetch->done != NULL || now_us >= end_us || atomic_exchange(&fetch->woken, false)) {
+        if (last) {
             break;
-        }
-        wait_us = wait_us < end_us - now_us ? wait_us : end_us - now_us;
-        if (curl_multi_poll(fetch->multi, NULL, 0, (int)(wait_us / 1000) + 1, NULL) != CURLM_OK) {
-            return ear_fail(err, EAR_FATAL, "libcurl's loop failed");
         }
     }
     return fetch->done == NULL ? 0 : give(fetch, answer, user);
@@ -472,8 +513,7 @@ int fetch_turn(struct fetch *fetch, int timeout_ms, const struct fetch_answer **
 
 void fetch_wake(struct fetch *fetch)
 {
-    atomic_store(&fetch->woken, true);
-    curl_multi_wakeup(fetch->multi);
+    loop_wake(fetch);
 }
 
 size_t fetch_pending(const struct fetch *fetch)

@@ -10,7 +10,6 @@
 
 #include <curl/curl.h>
 #include <netinet/in.h>
-#include <stdatomic.h>
 #include <sys/socket.h>
 
 #include "collectors/fetch/fetch.h"
@@ -239,13 +238,16 @@ struct transfer {
     struct curl_slist *sent;    /* of this hop */
     int redirects;
     int64_t spent_us, began_us; /* of the total timeout, by earlier hops; when this hop began */
+    int64_t slow_since_us;      /* hardly anything has come since */
+    int64_t looked_us;          /* when that was looked at, and */
+    int64_t bytes_then;         /* what had come and gone by then, on the wire */
 
     /* the answer */
     CURLcode result;
     enum transfer_cut cut;
     int status;
     int codings;
-    bool connected;
+    bool connected, slow;
     struct ear_error failure; /* of a redirect, of a budget */
     int64_t budget_wait_us;   /* it was given up in the queue: not sooner again; 0: it was not */
     char forbidden[INET6_ADDRSTRLEN];
@@ -270,12 +272,29 @@ struct fetch {
     struct transfer *done, *done_last; /* ended, not yet given out */
     struct transfer *given;            /* the one that `answer` shows */
     size_t active_count, pending;
-    size_t memory_bytes; /* of all bodies */
+    size_t memory_bytes;  /* of all bodies */
+    uint64_t received;    /* bytes, ever */
+    bool cut_some;        /* to make room for others: libcurl does not know it yet */
+    int64_t slow_mono_us; /* when to look for slow ones again */
+    int epoll, wake;      /* its sockets; an event of our own */
+    int64_t timer_us;     /* when libcurl wants to be called; INT64_MAX: not */
     CURL *spare[FETCH_SPARE_HANDLES_MAX];
     size_t spare_count;
-    atomic_bool woken;
     struct fetch_answer answer;
 };
+
+/* --- the loop: fetch_loop.c --- */
+
+/* Tells the multi handle whom to ask. */
+EAR_MUST_CHECK
+int loop_open(struct fetch *fetch, struct ear_error *err);
+void loop_close(struct fetch *fetch);
+
+/* Lets libcurl do what there is to do, waiting for it up to wait_us; returns as soon as a transfer
+ * has ended. *woken becomes true if somebody called loop_wake. */
+EAR_MUST_CHECK
+int loop_turn(struct fetch *fetch, int64_t wait_us, bool *woken, struct ear_error *err);
+void loop_wake(struct fetch *fetch); /* from any thread */
 
 /* Copies a request. EAR_CONFIG: its URL or a header will not do. */
 EAR_MUST_CHECK
@@ -289,6 +308,13 @@ int transfer_begin(struct transfer *transfer, int64_t mono_us, struct ear_error 
 
 /* Takes the handle out of libcurl, keeps or drops it. */
 void transfer_end(struct transfer *transfer, CURLcode result, int64_t mono_us);
+
+/*
+ * Looks whether less than FETCH_SLOW_BYTES_PER_S have come since the last look; those where it is
+ * so for the fetcher's slow timeout are marked `slow`. libcurl has such a watch itself, but with it
+ * reads a piece of every transfer each second, whether there is room for it or not.
+ */
+void transfer_watch_speed(struct transfer *transfer, int64_t mono_us);
 
 /* After transfer_end: is this a redirect to follow? Then its next hop is prepared: 1. 0: it is
  * done. -1: it is done and must not be followed: err says why. */

@@ -54,6 +54,7 @@ static bool find_memory(struct transfer *transfer, size_t more)
             return false;
         }
         most->cut = CUT_MEMORY;
+        fetch->cut_some = true;
         drop_body(most);
     }
     return true;
@@ -77,6 +78,7 @@ static enum transfer_cut keep(struct transfer *transfer, const char *bytes, size
         capacity = capacity > limit ? limit + 1 : capacity;
         capacity = capacity < needed + 1 ? needed + 1 : capacity;
         if (!find_memory(transfer, capacity - transfer->capacity)) {
+            drop_body(transfer); /* others need not be cut for it as well */
             return CUT_MEMORY;
         }
         grown = realloc(transfer->bytes, capacity);
@@ -97,6 +99,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user)
 {
     struct transfer *transfer = user;
 
+    transfer->fetch->received += size * count;
     if (transfer->cut == CUT_NOT) {
         transfer->cut = keep(transfer, bytes, size * count);
     }
@@ -382,13 +385,10 @@ static void set_limits(struct transfer *transfer)
     const struct fetch_config *config = &transfer->fetch->config;
     CURL *easy = transfer->easy;
     const int64_t left_us = config->total_timeout_us - transfer->spent_us;
-    const long slow_s = (long)((config->slow_timeout_us + 999999) / 1000000);
     const long left_ms = left_us < 1000 ? 1 : (long)(left_us / 1000);
 
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, left_ms);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)FETCH_CONNECT_TIMEOUT_MS);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)FETCH_SLOW_BYTES_PER_S);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, slow_s);
     curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)config->body_limit_bytes);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)FETCH_BUFFER_BYTES);
 }
@@ -462,12 +462,34 @@ int transfer_begin(struct transfer *transfer, int64_t mono_us, struct ear_error 
     set_request(transfer, same_origin);
     set_callbacks(transfer);
     transfer->began_us = mono_us;
+    transfer->slow_since_us = mono_us;
+    transfer->looked_us = mono_us;
+    transfer->bytes_then = 0;
+    transfer->slow = false;
     if (curl_multi_add_handle(fetch->multi, transfer->easy) != CURLM_OK) {
         curl_easy_cleanup(transfer->easy);
         transfer->easy = NULL;
         return ear_fail(err, EAR_FATAL, "libcurl takes no more transfers");
     }
     return 0;
+}
+
+void transfer_watch_speed(struct transfer *transfer, int64_t mono_us)
+{
+    curl_off_t down = 0;
+    curl_off_t up = 0;
+    int64_t bytes = 0;
+
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_DOWNLOAD_T, &down);
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &up);
+    bytes = (int64_t)down + (int64_t)up;
+    if ((bytes - transfer->bytes_then) * 1000000 >=
+        FETCH_SLOW_BYTES_PER_S * (mono_us - transfer->looked_us)) {
+        transfer->slow_since_us = mono_us;
+    }
+    transfer->bytes_then = bytes;
+    transfer->looked_us = mono_us;
+    transfer->slow = mono_us - transfer->slow_since_us >= transfer->fetch->config.slow_timeout_us;
 }
 
 void transfer_end(struct transfer *transfer, CURLcode result, int64_t mono_us)
