@@ -68,6 +68,13 @@ def verdict(what, value, floor, goal, unit="x"):
     return value <= floor
 
 
+def at_least(what, value, floor, goal, unit="x"):
+    """The same for a figure that is to be at least so much."""
+    said = "goal met" if value >= goal else "target met" if value >= floor else "MISSED"
+    print(f"{said}: {what}: {value:.2f}{unit} (target >= {floor}{unit}, goal {goal}{unit})")
+    return value >= floor
+
+
 median = statistics.median
 
 
