@@ -13,14 +13,13 @@
 #include <string.h>
 
 #include "collectors/commands.h"
-#include "collectors/definition/definition.h"
 #include "collectors/private_file.h"
 #include "collectors/probe.h"
 #include "collectors/session.h"
 #include "collectors/source_compare.h"
+#include "collectors/source_hide.h"
 #include "collectors/tape/tape.h"
 #include "collectors/token/token.h"
-#include "common/config/config.h"
 
 #define POSTS_BYTES_MAX ((size_t)256 * 1024 * 1024)
 
@@ -30,48 +29,6 @@ struct run {
     struct probe probe;
     struct tape *tape;
 };
-
-/* --- what nobody may see --- */
-
-static int hide(void *user, const char *secret, struct ear_error *err)
-{
-    return tape_hide(user, secret, err);
-}
-
-static int hide_node(struct tape *tape, const struct definition *definition,
-                     const struct config_node *node, struct ear_error *err)
-{
-    for (size_t i = 0; i < config_count(node); i++) {
-        const struct config_node *each = config_at(node, i);
-        const char *key = config_is_mapping(node) ? config_key_at(node, i) : "";
-        const char *written = config_written(each);
-        const bool is_secret = settings_names_secret(key) ||
-                               (definition != NULL && definition_hides(definition, key)) ||
-                               (written != NULL && strstr(written, "${file:") != NULL);
-
-        if (config_scalar(each) == NULL ? hide_node(tape, definition, each, err) != 0
-                                        : is_secret && tape_hide(tape, config_scalar(each), err)) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-static int hide_all(struct run *run, struct ear_error *err)
-{
-    const struct settings_source *source = run->probe.entry->source;
-    bool known = false;
-    const struct definition *definition =
-        definitions_find(run->session.sources.definitions, source->use, &known, err);
-
-    if (definition == NULL && err->kind != EAR_NONE) {
-        return -1;
-    }
-    return hide_node(run->tape, definition, source->node, err) != 0 ||
-                   tokens_tell(run->session.tokens, hide, run->tape, err) != 0
-               ? -1
-               : 0;
-}
 
 /* --- the two ways --- */
 
@@ -93,7 +50,7 @@ static int ask_the_tape(void *user, const struct fetch_request *request,
     struct run *run = user;
 
     /* What a token is, is known only once it was given out. */
-    return tokens_tell(run->session.tokens, hide, run->tape, err) != 0
+    return source_hide_tokens(run->tape, &run->session, err) != 0
                ? -1
                : tape_answer(run->tape, request, answer, err);
 }
@@ -133,7 +90,8 @@ static int play(struct run *run, const struct command_call *call, const char *na
     if (code != EXIT_DONE) {
         return code;
     }
-    if (tape_load(&run->tape, folder, &about, err) != 0 || hide_all(run, err) != 0) {
+    if (tape_load(&run->tape, folder, &about, err) != 0 ||
+        source_hide(run->tape, &run->session, run->probe.entry, err) != 0) {
         return -1;
     }
     run->probe.ask = ask_the_tape;
@@ -152,7 +110,8 @@ static int keep(struct run *run, const struct command_call *call, const char *na
     if (code != EXIT_DONE) {
         return code;
     }
-    if (tape_new(&run->tape, err) != 0 || hide_all(run, err) != 0) {
+    if (tape_new(&run->tape, err) != 0 ||
+        source_hide(run->tape, &run->session, run->probe.entry, err) != 0) {
         return -1;
     }
     tokens_begin_anew(run->session.tokens);
@@ -172,7 +131,8 @@ static int keep(struct run *run, const struct command_call *call, const char *na
         }
         return code;
     }
-    if (hide_all(run, err) != 0 || tape_save(run->tape, folder, &about, err) != 0) {
+    if (source_hide(run->tape, &run->session, run->probe.entry, err) != 0 ||
+        tape_save(run->tape, folder, &about, err) != 0) {
         return -1;
     }
     return code;

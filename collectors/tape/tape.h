@@ -20,6 +20,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "collectors/fetch/fetch.h"
 #include "common/error.h"
@@ -52,6 +53,10 @@ int tape_keep(struct tape *tape, const struct fetch_request *request,
 EAR_MUST_CHECK
 int tape_save(struct tape *tape, const char *folder, const struct tape_about *about,
               struct ear_error *err);
+
+/* The same for a person to read: status, address, headers and body of each answer. */
+EAR_MUST_CHECK
+int tape_print(struct tape *tape, FILE *out, struct ear_error *err);
 
 /* -1: EAR_CONFIG: no record lies there, or what does is not understood; EAR_FATAL. */
 EAR_MUST_CHECK

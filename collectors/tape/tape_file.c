@@ -261,6 +261,36 @@ int tape_save(struct tape *tape, const char *folder, const struct tape_about *ab
     return save_about(folder, about, err);
 }
 
+int tape_print(struct tape *tape, FILE *out, struct ear_error *err)
+{
+    if (tape_hide_beside(tape, err) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < tape->count; i++) {
+        const struct tape_exchange *one = &tape->items[i];
+        char *url = tape_clean_url(tape, one->answer_url, err);
+
+        if (url == NULL) {
+            return -1;
+        }
+        (void)fprintf(out, "%d %s\n", one->status, url);
+        free(url);
+        for (size_t k = 0; k < one->received.count; k++) {
+            const struct fetch_header *header = &one->received.items[k];
+
+            if (put_header(tape, out, header, tape_names_secret(header->name), err) != 0) {
+                return -1;
+            }
+        }
+        (void)fputs("\n", out);
+        if (put_body(tape, one, out, err) != 0) {
+            return -1;
+        }
+        (void)fputs("\n", out);
+    }
+    return 0;
+}
+
 /* --- reading --- */
 
 /* *out->bytes stays NULL where there is no such file. */

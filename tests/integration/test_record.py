@@ -144,6 +144,14 @@ def no_secret_gets_into_a_record():
                files["record.json"].startswith('{"earshot":1,"source":"our-club","use":"club","at":"2026-11-05T00:00:00'), files["record.json"])
 
 
+def no_secret_is_printed_raw():
+    with club() as (place, _):
+        done = place.run("probe", "our-club", "--raw", environment=SECRETS)
+        expect("I wish it had more colours 3" in done.stdout and "/posts?key=SECRET" in done.stdout and '"refreshJwt": "SECRET"' in done.stdout, done.stdout)
+        shown = [secret for secret in (PASSWORD, KEY, ACCESS, REFRESH, "acc:ess\\/tok") if secret in done.stdout + done.stderr]
+        expect(not shown, f"{shown} in {done.stdout}")
+
+
 def a_definition_that_changes_shows_what_changes_of_the_posts():
     with club() as (place, _):
         record(place)
