@@ -319,6 +319,13 @@ void read_check_list(const struct reading *reading, const struct list *list,
     }
     check_page_carried(reading, &list->page, &list->request, node);
     check_map(reading, &list->map, node);
+    if (list->revisit_count > 0 && list->cursor.given && list->cursor.order == ORDER_OLDEST &&
+        !list->cursor.by_link && (list->cursor.as == AS_INT || list->cursor.as == AS_TEXT)) {
+        config_report(reading->config, CONFIG_WARNING, node,
+                      "a revisit does nothing where a list is asked for from a number or a text "
+                      "on, as no window can be told by it; take a cursor that is a time (of the "
+                      "last change, where there is one), or order: newest");
+    }
     if (list->revisit_count > 0 && list->map.fields[FIELD_CREATED_AT] == NULL) {
         config_report(reading->config, CONFIG_WARNING, node,
                       "a revisit cannot tell how old a record is without created_at in map");

@@ -188,13 +188,31 @@ static int tell_gap(struct engine *engine, bool exhausted, const struct source_o
                        walk->low_us == INT64_MIN ? engine->poll->now_us : walk->low_us, why, err);
 }
 
+/* How far back a walk ought to have shown all there is; INT64_MAX: nowhere. One that was cut by the
+ * number of its pages came as far as the last records of the last page. */
+static int64_t shown_from(const struct engine *engine)
+{
+    const struct walk *walk = engine->walk;
+    const int64_t *last_us = engine->sight.time_us;
+
+    if (walk->revisits == 0 || (walk->down ? !walk->has_floor_us : !walk->has_base)) {
+        return INT64_MAX;
+    }
+    if (!walk->cut) {
+        return walk->down ? walk->floor_us : walk->since_us;
+    }
+    return !walk->down || last_us[0] == INT64_MIN || last_us[1] == INT64_MIN
+               ? INT64_MAX
+               : -walk_lower(-last_us[0], -last_us[1]);
+}
+
 static void miss_posts(struct engine *engine)
 {
     const struct walk *walk = engine->walk;
     struct kept_list *at = engine->at;
-    const int64_t from_us = walk->down ? walk->floor_us : walk->since_us;
+    const int64_t from_us = shown_from(engine);
 
-    if (walk->revisits == 0 || walk->cut || (walk->down ? !walk->has_floor_us : !walk->has_base)) {
+    if (from_us == INT64_MAX) {
         return;
     }
     for (size_t i = 0; i < at->post_count; i++) {

@@ -148,6 +148,40 @@ static void a_mistake_is_told_at_its_place(void **state)
     assert_int_equal(wrong, 0);
 }
 
+static void a_revisit_that_can_do_nothing_is_told(void **state)
+{
+    static const struct {
+        const char *cursor;
+        bool told;
+    } cases[] = {
+        {"{by: /id, as: int, order: oldest, into: after}", true},
+        {"{by: /id, as: text, order: oldest, into: after}", true},
+        {"{by: /id, as: int, order: newest}", false},
+        {"{by: /at, as: time, order: oldest, into: since}", false},
+        {"{by: link, order: oldest}", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[1024];
+        struct read read;
+        const struct config_finding *finding = NULL;
+
+        (void)snprintf(text, sizeof(text),
+                       "platform: p\nchannel: forum\nparams: {base: {required: true}}\n"
+                       "request: \"{base}/x\"\nrecords: /x/*\n"
+                       "map: {id: /id, text: /text, created_at: /at}\n"
+                       "revisit: {window: 2d, every: 1h}\ncursor: %s\n",
+                       cases[i].cursor);
+        read_text(&read, text);
+        assert_good(&read);
+        finding = config_finding_at(read.config, 0);
+        assert_int_equal(finding != NULL && strstr(finding->text, "a revisit does nothing") != NULL,
+                         cases[i].told);
+        read_clear(&read);
+    }
+}
+
 static void what_is_missing_is_named(void **state)
 {
     static const struct {
@@ -493,6 +527,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mistake_is_told_at_its_place),
+        cmocka_unit_test(a_revisit_that_can_do_nothing_is_told),
         cmocka_unit_test(what_is_missing_is_named),
         cmocka_unit_test(all_mistakes_are_told_at_once),
         cmocka_unit_test(a_list_asks_what_all_ask_and_its_own),
