@@ -13,6 +13,7 @@ PAGE, PAGES = 50, 10
 
 class AppStore(world.Platform):
     name = "appstore"
+    page_sizes = (50,)
     cells = {"posts": "tested", "edits": "tested", "paging": "tested", "budget": "Apple names no limits; its 429 or 503 is waited for",
              "comments": "a review has none but the developer's answer, which the feed leaves out", "late replies": "a review has none",
              "auth": "reviews are public", "deletions": "nothing tells a deleted review: it has no address to be asked for"}

@@ -29,6 +29,7 @@ class Bluesky(world.Platform):
     """A search, which is for who has an account."""
 
     name = "bluesky"
+    page_sizes = (100,)
     cells = {**{cell: "tested" for cell in world.CELLS}, "edits": "Bluesky has none: a post's words stay as they are"}
     access = refresh = None
     given = 0
@@ -215,6 +216,8 @@ class BlueskyAuthor(Bluesky):
     cells = {**Bluesky.cells, "auth": "tested with the search: authors and threads are public"}
     pause = 12 * world.HOUR
     wrong = None
+
+    page_sizes, thread_sizes = None, (100, 0, 10000)
 
     def configuration(self, base):
         return [{"name": "acme-says", "use": "bluesky", "api": base, "author": "acme.test"}]

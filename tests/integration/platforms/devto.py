@@ -13,6 +13,7 @@ PAGE = 30
 
 class DevTo(world.Platform):
     name = "devto"
+    thread_sizes = (30, 0, 50)
     cells = {**{cell: "tested" for cell in world.CELLS}, "auth": "what is published is public",
              "deletions": "an article just leaves its list, a comment without answers its tree: Forem tells nobody",
              "edits": "tested"}     # of articles; a comment's shows when its article gets another one

@@ -15,6 +15,7 @@ class Facebook(graph.Graph):
     name = "facebook"
     cells = {cell: "tested" for cell in world.CELLS}
     pause = 12 * world.HOUR
+    thread_sizes = (20, 50, 100)
 
     def __init__(self, community):
         super().__init__(community)

@@ -161,7 +161,7 @@ class GitHubDiscussions(GitHub):
     """Discussions, comments, replies (no deeper). The repository has no issues."""
 
     name = "github-discussions"
-    page_sizes = None
+    page_sizes, thread_sizes, rises = None, (20, 50, 50), True
     cells = {cell: "tested" for cell in world.CELLS}
 
     def configuration(self, base):

@@ -17,6 +17,7 @@ class Instagram(graph.Graph):
     name = "instagram"
     cells = {cell: "tested" for cell in world.CELLS}
     pause = 12 * world.HOUR
+    thread_sizes = (20, 25, 50)
 
     def __init__(self, community):
         super().__init__(community)
@@ -108,6 +109,13 @@ class InstagramTag(Instagram):
              "late replies": "Instagram shows only the owner of a medium its comments"}
     pause = 2 * world.HOUR
     served = 0
+    thread_sizes = None
+    page_sizes = (9,)
+
+    def least(self, since):
+        """What an hour brings is on pages of the server's choice; the tag's number is asked for once."""
+        shown = [post for post in self.world.posts if post.created > max(since, self.world.now - world.DAY)]
+        return max(1, -(-len(shown) // 9)) + (0 if since else 1)
 
     def configuration(self, base):
         return [{"name": "acme-tag", "use": "instagram", "user": USER, "tag": BRAND, "token": self.token, "api": base}]

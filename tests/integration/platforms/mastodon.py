@@ -20,6 +20,7 @@ def base32(number, length):
 class Mastodon(world.Platform):
     """What carries a tag, and what was answered to it."""
 
+    thread_sizes = (40, 0, 10000)
     name = "mastodon"
     cells = {cell: "tested" for cell in world.CELLS}
     pause = 12 * world.HOUR
@@ -214,6 +215,10 @@ class MastodonLists(Mastodon):
 
     cells = {**Mastodon.cells, "late replies": "tested with the tag: none of these three lists is about threads"}
     account_name, search_words = world.AUTHORS[2], "delivery weeks"
+
+    def least(self, since):
+        """Three lists."""
+        return 2 + super().least(since)
 
     def configuration(self, base):
         return [{"name": "account", "use": "mastodon", "base": base, "account": self.account_name, "token": TOKEN},

@@ -201,7 +201,7 @@ class RedditLoud(Reddit):
     cells = {**Reddit.cells, "comments": "tested, but for what stands more than ten levels below a comment that `more` hides: it names its place in no way that "
                                          "leads there; it is found while it is among the newest 1,000"}
     listing_max = 120
-    page_sizes = None
+    page_sizes = (100, 100)
 
 
 if __name__ == "__main__":

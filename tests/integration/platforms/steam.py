@@ -14,6 +14,7 @@ PAGE_MAX = 100
 
 class Steam(world.Platform):
     name = "steam"
+    page_sizes = (100,)
     cells = {"posts": "tested", "edits": "tested", "paging": "tested", "budget": "Steam names no limits; its 429 is waited for",
              "comments": "a review has none", "late replies": "a review has none", "auth": "reviews are public",
              "deletions": "no answer tells a deleted review from one that a filter hides"}

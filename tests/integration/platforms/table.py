@@ -46,7 +46,7 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         results = list(pool.map(try_one, kinds))
     notes, failed = [], 0
-    print("| platform | " + " | ".join(world.CELLS) + " | requests a poll (least) | YAML |")
+    print("| platform | " + " | ".join(world.CELLS) + " | requests a poll beside faults (least) | YAML |")
     print("| --- |" + " --- |" * (len(world.CELLS) + 2))
     for kind, (polls, fault) in zip(kinds, results):
         row = []
@@ -56,7 +56,7 @@ def main():
                 notes.append(f"{kind.__name__}, {cell}: {says}")
                 says = f"[{len(notes)}]"
             row.append("**failed**" if fault and says == "tested" else says)
-        spent = ", ".join(str(poll["requests"]) + ("" if poll["least"] is None else f" ({poll['least']})") for poll in polls) or "-"
+        spent = ", ".join(f"{poll['requests'] - poll['faults']} ({poll['least']})" for poll in polls) or "-"
         print(f"| {kind.__name__} | " + " | ".join(row) + f" | {spent} | {yaml_lines(kind.name)} |")
     print()
     for number, note in enumerate(notes, 1):

@@ -14,6 +14,7 @@ GROUP = -1001234567890
 
 class Telegram(world.Platform):
     name = "telegram"
+    page_sizes = (100,)
     cells = {**{cell: "tested" for cell in world.CELLS}, "deletions": "the Bot API tells no bot of them", "auth": "tested"}
     wrong = {"token": "110201543:not-the-token"}
 

@@ -284,7 +284,9 @@ class Platform:
     cells = {}     # CELLS -> "tested", or why it is not
     settings = {}  # more keys of the configuration
     wrong = None   # of a source: what makes its credentials no good, {"token": "x"}; None: there are none
-    page_sizes = None  # (of all posts,) or (of roots, of replies): for `least`
+    page_sizes = None  # (of all posts,) or (of roots, of replies): for `least`; or, where replies are asked for thread by thread:
+    thread_sizes = None  # (roots a page, replies that stand beside each, replies a request)
+    rises = False      # whether a thread comes first again when something happens in it
     pause = 2 * HOUR  # between two polls
 
     host = None    # of the imitation, "127.0.0.1:PORT"; set before anything is asked
@@ -314,13 +316,31 @@ class Platform:
 
     def least(self, since):
         """The fewest requests that could bring what happened after `since`: pages for what is new (one where nothing is), and one for each
-        other thing that was edited or deleted. None: not worked out."""
-        if self.page_sizes is None:
-            return None
+        other thing that was edited or deleted. Tokens are not counted."""
+        if self.thread_sizes is not None:
+            return self.least_of_threads(since)
         new = [post for post in self.world.posts if post.created > since]
         kinds = [new] if len(self.page_sizes) == 1 else [[post for post in new if post.is_root == root] for root in (True, False)]
         pages = sum(max(1, -(-len(kind) // size)) for kind, size in zip(kinds, self.page_sizes))
         return pages + sum(1 for post in self.world.posts if post.created <= since < post.changed)
+
+    def wanted(self, post):
+        """Whether what is configured brings it."""
+        return True
+
+    def least_of_threads(self, since):
+        """Pages down to the last root that anything is new at, of it or of what stands beside it; the replies of each thread that has too many
+        to stand there; one for each that was deleted."""
+        size, beside, below = self.thread_sizes
+        posts = [post for post in self.world.posts if self.wanted(post)]
+        news = [post for post in posts if post.changed > since and post.deleted is None]
+        replies = collections.Counter(post.thread for post in posts if not post.is_root and post.deleted is None)
+        shown = {post.thread for post in news if post.is_root or replies[post.thread] <= beside}
+        roots = [post for post in reversed(posts) if post.is_root and post.deleted is None]
+        deepest = len(shown) if self.rises else max((roots.index(root) + 1 for root in shown if root in roots), default=1)
+        asked = collections.Counter(post.thread for post in news if not post.is_root and replies[post.thread] > beside)
+        return (max(1, -(-deepest // size)) + sum(-(-count // below) for count in asked.values())
+                + sum(1 for post in posts if post.deleted and post.created <= since < post.deleted))
 
     # --- for `expected` ---
 

@@ -16,6 +16,7 @@ DEFAULT_FIELDS = ("id", "text", "edit_history_tweet_ids")
 
 class X(world.Platform):
     name = "x"
+    page_sizes = (100,)
     cells = {**{cell: "tested" for cell in world.CELLS},
              "edits": "an edit within its hour is tested; the community's, a day later, X does not allow"}
     pause = 12 * world.HOUR

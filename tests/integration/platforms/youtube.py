@@ -27,6 +27,7 @@ class YouTube(world.Platform):
     name = "youtube"
     cells = {cell: "tested" for cell in world.CELLS}
     pause = 12 * world.HOUR
+    thread_sizes = (100, 5, 100)
     wrong = {"key": "not-a-key"}
     videos = tuple(name_of(f"video {number}", 11) for number in range(4))
     closed = name_of("video without comments", 11)
@@ -171,9 +172,6 @@ class YouTube(world.Platform):
 
     # --- what earshot should know ---
 
-    def wanted(self, post):
-        return True
-
     def expected(self):
         return {f"youtube:youtube.com:{self.key(post)}": self.told(
             post, title="", author=f"@{post.author}", thread=self.key(post.thread), **({"edited_at": post.edited} if post.edited else {}),
@@ -194,6 +192,11 @@ class YouTubeVideo(YouTube):
 
 class YouTubeSearch(YouTube):
     """Those of the videos that a search finds, one of which lets nobody comment."""
+
+    def least(self, since):
+        """The search, the counts of comments, then each video that has others than before."""
+        touched = {self.video(post) for post in self.world.posts if post.changed > since}
+        return 2 + super().least(since) - 1 + max(0, len(touched) - 1) if touched else 2
 
     def configuration(self, base):
         return [{"name": "about-acme", "use": "youtube", "search": "acme", "key": KEY, "api": f"{base}/youtube/v3"}]
