@@ -43,6 +43,11 @@ void tape_free(struct tape *tape);
 EAR_MUST_CHECK
 int tape_hide(struct tape *tape, const char *secret, struct ear_error *err);
 
+/* What a configured address holds of the kind: its password, members of its query such as `token`
+ * and `api_key`. */
+EAR_MUST_CHECK
+int tape_hide_address(struct tape *tape, const char *url, struct ear_error *err);
+
 /* Copies both onto its end. -1: EAR_REJECT "too_big: …" (64 MiB, TAPE_EXCHANGES_MAX), EAR_FATAL. */
 EAR_MUST_CHECK
 int tape_keep(struct tape *tape, const struct fetch_request *request,

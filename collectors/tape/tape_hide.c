@@ -156,7 +156,7 @@ char *tape_clean_url(const struct tape *tape, const char *url, struct ear_error 
 bool tape_names_secret(const char *name)
 {
     static const char *const parts[] = {"token",  "jwt",   "secret", "passw", "session",
-                                        "cookie", "auth",  "key",    "sign",  "sid",
+                                        "cookie", "auth",  "key",    "sig",   "sid",
                                         "csrf",   "nonce", "email",  "code",  NULL};
 
     for (size_t i = 0; parts[i] != NULL; i++) {
@@ -165,6 +165,79 @@ bool tape_names_secret(const char *name)
         }
     }
     return false;
+}
+
+/* Where the next page is goes by such names too. */
+static bool names_place(const char *name)
+{
+    static const char *const parts[] = {"page", "next", "cursor", "sort", NULL};
+
+    for (size_t i = 0; parts[i] != NULL; i++) {
+        if (strcasestr(name, parts[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int hide_encoded(struct tape *tape, const char *text, size_t length, struct ear_error *err)
+{
+    char *plain = strndup(text, length);
+    char *to = plain;
+    int result = 0;
+
+    if (plain == NULL) {
+        return ear_fail_memory(err, "a record");
+    }
+    for (const char *at = plain; *at != '\0'; at++) {
+        unsigned char byte = (unsigned char)*at;
+
+        if (*at == '%' && isxdigit((unsigned char)at[1]) != 0 &&
+            isxdigit((unsigned char)at[2]) != 0) {
+            const char digits[3] = {at[1], at[2], '\0'};
+
+            byte = (unsigned char)strtoul(digits, NULL, 16);
+            at += 2;
+        }
+        *to++ = (char)byte;
+    }
+    *to = '\0';
+    result = tape_hide(tape, plain, err);
+    free(plain);
+    return result;
+}
+
+int tape_hide_address(struct tape *tape, const char *url, struct ear_error *err)
+{
+    const char *host = strstr(url, "://");
+    const char *login = host == NULL ? NULL : strpbrk(host + 3, "@/?#");
+    const char *at = strchr(url, '?');
+
+    if (login != NULL && *login == '@') {
+        const char *colon = memchr(host + 3, ':', (size_t)(login - host - 3));
+
+        if (colon != NULL && hide_encoded(tape, colon + 1, (size_t)(login - colon - 1), err) != 0) {
+            return -1;
+        }
+    }
+    while (at != NULL) {
+        const char *member = at + 1;
+        const size_t length = strcspn(member, "&#");
+        const size_t name = strcspn(member, "=&#");
+        char *copy = strndup(member, name);
+        const bool is_secret = copy != NULL && tape_names_secret(copy) && !names_place(copy);
+
+        free(copy);
+        if (copy == NULL) {
+            return ear_fail_memory(err, "a record");
+        }
+        if (is_secret && name < length &&
+            hide_encoded(tape, member + name + 1, length - name - 1, err) != 0) {
+            return -1;
+        }
+        at = member[length] == '&' ? member + length : NULL;
+    }
+    return 0;
 }
 
 static bool is_hidden(const struct tape *tape, const struct json_node *node)

@@ -128,6 +128,29 @@ static void a_secret_is_found_in_any_writing(void **state)
     }
 }
 
+static void what_an_address_holds_is_hidden(void **state)
+{
+    static const char url[] = "https://jo:pass%2Fword@x.example/"
+                              "f?q=words&api_key=a-key%2B1&page_token=2&Sig=signature-1#x";
+    static const char text[] = "pass/word a-key+1 signature-1 words 2 jo";
+    const struct folder *folder = *state;
+    struct ear_error err = {EAR_NONE, ""};
+    struct tape *tape = NULL;
+    char shown[4096];
+
+    assert_int_equal(tape_new(&tape, &err), 0);
+    assert_int_equal(tape_hide_address(tape, url, &err), 0);
+    assert_int_equal(tape_hide_address(tape, "no address: ?token=", &err), 0);
+    keep(tape, url, text, strlen(text));
+    save(tape, folder);
+    read_whole(shown, folder, "001.body");
+    assert_string_equal(shown, "SECRET SECRET SECRET words 2 jo");
+    read_whole(shown, folder, "001.request");
+    assert_string_equal(
+        shown, "GET https://x.example/f?q=words&api_key=SECRET&page_token=2&Sig=SECRET#x\n\n");
+    tape_free(tape);
+}
+
 static void the_longer_of_two_secrets_goes_whole(void **state)
 {
     const struct folder *folder = *state;
@@ -321,6 +344,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, enter, leave)
     const struct CMUnitTest tests[] = {
         TEST(a_secret_is_found_in_any_writing),
+        TEST(what_an_address_holds_is_hidden),
         TEST(the_longer_of_two_secrets_goes_whole),
         TEST(what_stands_beside_a_secret_is_one_by_its_name),
         TEST(headers_that_sign_show_their_name_alone),
