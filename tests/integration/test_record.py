@@ -216,6 +216,54 @@ def a_feed_is_recorded_too():
         expect("geheimnis" not in "".join(path.read_text() for path in (place.folder / "a/tape").iterdir()), "the password of its address")
 
 
+def a_token_is_fetched_anew_for_a_record():
+    """With a token, and another refresh token than the configured one, at hand: what is recorded is what somebody without them asks."""
+    class Oauth(http.server.BaseHTTPRequestHandler):
+        given, forms = [], []
+
+        def say(self, status, body):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def do_POST(self):
+            form = dict(urllib.parse.parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+            right = self.headers["Authorization"] == "Basic " + base64.b64encode(b"me:client-secret-1").decode()
+            right = right and form.get("refresh_token") in (None, self.given[-1][1] if self.given else "first-refresh")
+            self.forms.append(form["grant_type"])
+            self.given.append((f"access-token-{len(self.given)}", f"refresh-token-{len(self.given)}"))
+            self.say(200 if right else 400, {"access_token": self.given[-1][0], "refresh_token": self.given[-1][1], "expires_in": 3600} if right
+                     else {"error": "invalid_grant"})
+
+        def do_GET(self):
+            right = self.headers["Authorization"] == f"Bearer {self.given[-1][0]}"
+            self.say(200 if right else 401, {"posts": [{"id": 1, "text": "I wish"}]})
+
+        def log_message(self, *_):
+            pass
+
+    for grant, more in (("password", "user: \"{user}\", password: \"{word}\""), ("refresh_token", "refresh: \"{refresh}\"")):
+        Oauth.given, Oauth.forms = [], []
+        with harness.place() as place, http.server.ThreadingHTTPServer(("127.0.0.1", 0), Oauth) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            (place.folder / "o.yaml").write_text(
+                "platform: o\nchannel: forum\nparams: {base: {required: true}, user: {}, word: {secret: true}, refresh: {secret: true}, client: {secret: true}}\n"
+                f"auth: {{kind: oauth2, grant: {grant}, token_url: \"{{base}}/token\", id: me, secret: \"{{client}}\", via: basic, {more}}}\n"
+                'request: "{base}/posts"\nrecords: /posts/*\nmap: {id: /id, text: /text}\n')
+            place.configure(f'earshot: 1\ninclude: [o.yaml]\nsources: [{{name: o, use: o, base: "http://127.0.0.1:{server.server_port}", user: jo, '
+                            'word: "${W:-x}", refresh: "${R:-x}", client: "${C:-x}"}]\nnetwork: {allow: [127.0.0.1]}\n')
+            real = {"W": "the-pass-word", "R": "first-refresh", "C": "client-secret-1"}
+            place.run("probe", "o", environment=real)
+            place.run("source", "test", "o", "--record", "tape", environment=real)
+            expect(Oauth.forms == [grant, grant], f"{Oauth.forms}")
+            place.run("probe", "o", environment=real)  # what the record left is good
+            server.shutdown()
+            whole = "".join(path.read_text() for path in (place.folder / "tape").iterdir())
+            found = [text for pair in Oauth.given for text in (*pair, *real.values()) if text in whole]
+            expect(not found and "authorization: SECRET" in whole, f"{found} in {whole}")
+            expect('"text":"I wish"' in place.run("source", "test", "o", "--replay", "tape").stdout, "it plays")
+
+
 def what_cannot_be_recorded_or_played_is_said():
     with club() as (place, server):
         said = replay(place, codes=(78,)).stderr
