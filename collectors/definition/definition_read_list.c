@@ -110,9 +110,10 @@ static int read_child(const struct reading *reading, struct child *out,
     out->join = keys.join;
     out->max = keys.max;
     out->gone = keys.gone;
-    if (keys.gone && keys.batch > 0) {
-        config_report(reading->config, CONFIG_ERROR, config_get(node, "gone"),
-                      "a batch does not tell whose records are missing; leave one of them out");
+    if (keys.gone && keys.batch > 0 && keys.on == NULL) {
+        config_report(
+            reading->config, CONFIG_ERROR, config_get(node, "gone"),
+            "a batch does not tell whose records are missing; add 'on', such as on: /post_id");
     }
     if (read_pointer(reading, &out->on, keys.on) != 0) {
         return -1;

@@ -158,22 +158,27 @@ static void children_miss(struct engine *engine, uint64_t of, bool is_over)
     }
 }
 
-/* What tells this child's request from all others, where its records are to be missed. */
-static void begin_child(struct engine *engine)
+uint64_t children_of(const struct frame *frame, const char *id)
+{
+    return id == NULL ? 0 : hash64_of(id, strlen(id), frame->salt) >> 16 | 1;
+}
+
+/* All that hangs on the records that this child was asked for. */
+static void miss_all(struct engine *engine, bool is_over)
 {
     struct frame *frame = frame_top(engine);
+    const struct frame *above = frame - 1;
     struct environment environment;
-    const char *text = NULL;
 
-    if (!frame->child->gone || frame->of == NULL || engine->poll->probe) {
+    if (!frame->child->gone || engine->poll->probe) {
         return;
     }
     engine_environment(engine, &environment);
-    environment.record = frame->of;
-    text = scalar_text(pointer_first(&frame->child->id, &environment), NULL);
-    if (text != NULL) {
-        frame->of_id = hash64_of(text, strlen(text), frame->salt) >> 16 | 1;
-        children_miss(engine, frame->of_id, false);
+    for (size_t i = above->each_from; i < above->each_to; i++) {
+        environment.record = above->each.items[i];
+        frame->of_id =
+            children_of(frame, scalar_text(pointer_first(&frame->child->id, &environment), NULL));
+        children_miss(engine, frame->of_id, is_over);
     }
 }
 
@@ -222,7 +227,7 @@ int children_next(struct engine *engine, bool *none, struct source_turn *turn,
                 return -1;
             }
             frame_top(engine)->ids = ids;
-            begin_child(engine);
+            miss_all(engine, false);
             return 0;
         }
         children_clear(frame);
@@ -235,7 +240,7 @@ int children_next(struct engine *engine, bool *none, struct source_turn *turn,
 int children_end(struct engine *engine, struct ear_error *err)
 {
     if (frame_top(engine)->whole) {
-        children_miss(engine, frame_top(engine)->of_id, true);
+        miss_all(engine, true);
     }
     frame_pop(engine);
     if (children_through(engine, err) != 0) {

@@ -535,6 +535,8 @@ void children_clear(struct frame *frame);
 EAR_MUST_CHECK
 int children_next(struct engine *engine, bool *none, struct source_turn *turn,
                   struct ear_error *err);
+/* What tells the records of one parent, by its id, from those of others; 0 for NULL. */
+uint64_t children_of(const struct frame *frame, const char *id);
 /* The child on top is through: takes its frame away. */
 EAR_MUST_CHECK
 int children_end(struct engine *engine, struct ear_error *err);

@@ -189,6 +189,11 @@ static const struct json_node *find_parent(struct engine *engine,
     return NULL;
 }
 
+static uint64_t of_batch(const struct frame *frame, const struct environment *environment)
+{
+    return children_of(frame, scalar_text(pointer_first(&frame->child->on, environment), NULL));
+}
+
 int records_emit(struct engine *engine, const struct source_output *output, bool *all,
                  struct ear_error *err)
 {
@@ -212,6 +217,7 @@ int records_emit(struct engine *engine, const struct source_output *output, bool
         telling.sole = frame->sole && frame->next < frame->first_count;
         if (frame->child != NULL && frame->child->on.text != NULL) {
             environment.parent = find_parent(engine, &environment);
+            telling.of_id = frame->child->gone ? of_batch(frame, &environment) : 0;
         }
         if (frame_emit(engine, &telling, &environment, &created_us, output, err) != 0) {
             return -1;

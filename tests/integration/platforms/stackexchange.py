@@ -22,9 +22,21 @@ class StackExchange(world.Platform):
     wrong = {"key": "not-a-key"}
     page_sizes = (100, 100)
     cells = {**{cell: "tested" for cell in world.CELLS},
-             "deletions": "questions, tested; of an answer or a comment nothing is known but that it is not listed any more: it stays"}
+             "deletions": "questions and answers, tested; a comment cannot be asked for beside them: it stays"}
     quota = 9990
     said_backoff = 0
+
+    def __init__(self, community):
+        super().__init__(community)
+        delete = community._delete  # pylint: disable=protected-access
+        community._delete = lambda: [*delete(), self.delete_answer()]
+
+    def delete_answer(self):
+        """The community deletes a question and a comment."""
+        post = next(each for each in self.world.alive() if self.kind(each) == "answer" and not self.world.children(each) and each.edited is None
+                    and each.thread.deleted is None and self.world.now - 2 * world.DAY < each.created < self.world.now - 4 * world.HOUR)
+        post.deleted = self.world.now - 300
+        return post
 
     def configuration(self, base):
         return [{"name": "acme-so", "use": "stackexchange", "site": "stackoverflow.com", "tagged": "acme", "key": KEY, "api": f"{base}/2.3"}]
@@ -146,7 +158,7 @@ class StackExchange(world.Platform):
     def expected(self):
         told = {}
         for post in self.world.posts:
-            if post.thread.deleted is not None:
+            if post.thread.deleted is not None or (post.deleted is not None and self.kind(post) == "answer"):
                 continue
             fields = self.told(post, thread=str(post.thread.id))
             kind = self.kind(post)
