@@ -172,7 +172,8 @@ static void names_that_are_taken_are_refused(void **state)
 
     put(place, "own.yaml", "platform: feed\n" REST);
     put(place, "other.yaml", "platform: mine\n" REST);
-    read_all(place, "earshot: 1\ninclude: [own.yaml, other.yaml, other.yaml]\n");
+    put(place, "third.yaml", "platform: mine\n" REST);
+    read_all(place, "earshot: 1\ninclude: [own.yaml, other.yaml, third.yaml]\n");
     assert_said(place, "'feed' is a reader of Earshot's own");
     assert_said(place, "two definitions say platform: mine");
 }
