@@ -13,10 +13,12 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 import harness
 from forum import NOW, Forum
 from harness import expect
+from test_run import free_ports
 
 
 def instant(hours=0.0):
@@ -190,6 +192,101 @@ def a_walk_of_a_forum_is_killed_and_brings_every_post_once():
         forum.server_close()
 
 
+OWN = """earshot: 1
+platform: ours
+channel: forum
+about: a Discourse forum, three pages at most
+params: {base: {required: true}}
+request: {url: "{base}/posts.json"}
+records: /latest_posts/*
+page: {kind: last, from: /id, into: before, max: 3}
+cursor: {by: /id, as: int, order: newest, overlap: 5}
+map: {id: /id, text: /raw, created_at: /created_at}
+"""
+
+
+@contextlib.contextmanager
+def forum_at(use, more="", **words):
+    forum = Forum(**words)
+    try:
+        with harness.place() as place:
+            (place.folder / "ours.yaml").write_text(OWN, encoding="utf-8")
+            place.configure(f"earshot: 1\ninclude: [ours.yaml]\n{more}sources:\n  - {{name: forum, use: {use}, base: \"http://127.0.0.1:{forum.server_port}\", every: 1h, history: 2d}}\n"
+                            "network: {allow: [127.0.0.1]}\n")
+            yield place, forum
+    finally:
+        forum.shutdown()
+        forum.server_close()
+
+
+def move_on(forum, hours):
+    """So much later there is a post more for each hour."""
+    forum.posts += hours
+    forum.now += datetime.timedelta(hours=hours)
+
+
+def a_gap_is_seen(place, at, why, newest_missing):
+    """In status, beside every number, and in nobody's numbers before it was found."""
+    gap = [each for each in source_of(place, at)["gaps"] if each["kind"] == "gap"]
+    expect(len(gap) == 1 and why in gap[0]["why"], f"{gap}")
+    expect(gap[0]["from"].startswith(instant(-1)[:16]) and instant(newest_missing)[:13] <= gap[0]["to"][:13] <= instant(newest_missing + 1)[:13], f"{gap}")
+    expect(f"missing: {instant(-1)[:16]}Z to" in place.run("status", "-o", "table", "--now", at).stdout, "the table of status has no word of it")
+    found = [each for each in complete(place, at, "--since", "30d")["gaps"] if each["kind"] == "gap"]
+    expect(len(found) == 1 and found[0]["source"] == "forum" and why in found[0]["why"], f"{found}")
+    expect("missing" in place.run("trends", "-o", "table", "--now", at, "--since", "30d").stdout, "the foot of a view has no word of it")
+    before = complete(place, at, "--since", instant(-72), "--until", instant(-24))
+    expect(not [each for each in before["gaps"] if each["kind"] == "gap"], f"a period before it: {before}")
+    return gap[0]
+
+
+def more_than_the_pages_that_are_read_is_a_gap_that_everybody_sees():
+    with forum_at("ours", posts=60) as (place, forum):
+        place.once(environment={"EARSHOT_NOW": instant()})
+        first = ids(place)
+        move_on(forum, 400)
+        place.once(environment={"EARSHOT_NOW": instant(400)})
+        kept = {int(key) for key in ids(place)} - {int(key) for key in first}
+        expect(kept == set(range(311, 461)), f"three pages are read: {min(kept)}..{max(kept)}")
+        a_gap_is_seen(place, instant(400.1), "3 pages are all", 249)
+        # It is told once, and the source goes on.
+        move_on(forum, 1)
+        place.once(environment={"EARSHOT_NOW": instant(401)})
+        expect("461" in ids(place), "the source does not go on")
+        a_gap_is_seen(place, instant(401.1), "3 pages are all", 249)
+
+
+def what_the_server_no_longer_has_is_a_gap_that_everybody_sees():
+    with forum_at("discourse", posts=60) as (place, forum):
+        place.once(environment={"EARSHOT_NOW": instant()})
+        move_on(forum, 120)
+        forum.oldest = 150
+        for minutes in (0, 5):  # half an answer looks the same: it is asked again before it is believed
+            place.once(codes=(0, 75), environment={"EARSHOT_NOW": instant(120 + minutes / 60)})
+        gap = a_gap_is_seen(place, instant(120.2), "nothing older any more", 88)
+        expect({str(number) for number in range(150, 181)} <= set(ids(place)), f"what it still has did not come: {gap}")
+
+
+def a_gap_is_counted_for_the_metrics():
+    with forum_at("ours", posts=60) as (place, forum):
+        place.once(environment={"EARSHOT_NOW": instant()})
+        move_on(forum, 400)
+        port = free_ports(1)
+        text = (place.folder / "earshot.yaml").read_text(encoding="utf-8")
+        place.configure(text + f"metrics: {{listen: \"127.0.0.1:{port}\"}}\n")
+        running = subprocess.Popen([str(harness.BUILD / "bin" / "earshot"), "run", "collect"], cwd=place.folder, env={**place.environment, "EARSHOT_NOW": instant(400)},
+                                   stderr=subprocess.DEVNULL)
+        try:
+            said, end = "", time.monotonic() + 60
+            while time.monotonic() < end and "earshot_collect_gaps_total" not in said:
+                time.sleep(0.3)
+                with contextlib.suppress(OSError):
+                    said = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+            expect('earshot_collect_gaps_total{source="forum"} 1\n' in said, said[-3000:])
+        finally:
+            running.send_signal(signal.SIGTERM)
+            running.wait(30)
+
+
 def an_outage_of_our_own_is_not_blamed_on_the_sources():
     blogs = [Blog() for _ in range(3)]
     ports = [blog.server_port for blog in blogs]
@@ -235,4 +332,5 @@ def an_outage_of_our_own_is_not_blamed_on_the_sources():
 
 if __name__ == "__main__":
     sys.exit(harness.main(a_walk_of_a_forum_is_killed_and_brings_every_post_once, an_outage_of_our_own_is_not_blamed_on_the_sources, three_days_dead_are_noticed_shown_and_made_up_for, a_walk_beside_a_running_collector_is_told_and_done,
-                          what_was_forgotten_or_deleted_is_never_brought_back))
+                          what_was_forgotten_or_deleted_is_never_brought_back, more_than_the_pages_that_are_read_is_a_gap_that_everybody_sees,
+                          what_the_server_no_longer_has_is_a_gap_that_everybody_sees, a_gap_is_counted_for_the_metrics))
