@@ -23,7 +23,7 @@ struct settings_source;
 struct stream;
 
 /* How old the message may get while nothing happens. */
-#define STANDING_FRESH_US (60 * CLOCK_SECOND_US)
+#define STANDING_FRESH_US SETTINGS_STANDING_FRESH_US
 
 struct standing {
     struct schedule schedule;

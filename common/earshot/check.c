@@ -154,14 +154,6 @@ static void print_json(struct json_writer *writer, const struct finding *finding
     }
 }
 
-static void print_line(const struct finding *finding)
-{
-    fprintf(stderr, "%s:%d:%d %s%s%s", finding->file, (int)finding->line, (int)finding->column,
-            finding->key, finding->key[0] == '\0' ? "" : ": ", finding->error ? "" : "warning: ");
-    print_text(stderr, finding->text, 0);
-    fputc('\n', stderr);
-}
-
 static void tell(const struct finding *finding)
 {
     const struct config_finding as_found = {
@@ -191,10 +183,8 @@ static size_t print_all(struct findings *findings, struct json_writer *writer,
         errors += finding->error ? 1 : 0;
         if (writer != NULL) {
             print_json(writer, finding, err);
-        } else if (log_json_asked()) {
-            tell(finding);
         } else {
-            print_line(finding);
+            tell(finding);
         }
     }
     return errors;
@@ -261,14 +251,11 @@ static int ask_source(const struct command_call *call, const char *name, int now
 static int ask_stream(const struct settings *settings)
 {
     struct ear_error why = {EAR_NONE, ""};
-    struct stream *stream = NULL;
-    bool missing = false;
 
     if (!settings_on_kafka(settings)) {
         return EXIT_DONE;
     }
-    if (settings_look_stream(&stream, settings, &missing, &why) == 0 || missing) {
-        stream_close(stream);
+    if (confirm_log(settings, &why) == 0) {
         fputs("✓ stream answers\n", stderr);
         return EXIT_DONE;
     }

@@ -15,6 +15,7 @@
 #include "common/command/command.h"
 #include "common/json/json.h"
 #include "common/settings/settings.h"
+#include "common/terminal.h"
 
 /* --- roles and their programs --- */
 
@@ -49,6 +50,11 @@ void launch_add_deadline(struct launch *launch, int64_t left_us);
 EAR_MUST_CHECK
 int launch_run(const struct launch *launch, struct ear_error *err);
 
+/* Whether the log answers; one that is not there yet is none to complain of. -1: as
+ * settings_look_stream. */
+EAR_MUST_CHECK
+int confirm_log(const struct settings *settings, struct ear_error *err);
+
 /*
  * Lets processors and sinks read on to the end, unless a running one does it anyhow. Returns an
  * exit code: EXIT_DONE, EXIT_LATER (cut off), EXIT_FAILED; or -1.
@@ -72,10 +78,6 @@ int supervise(const struct command_call *call, const struct settings *settings,
               const bool wanted[ROLE_COUNT], struct ear_error *err);
 
 /* --- printing --- */
-
-/* What strangers wrote, fit for a terminal: control, escape and bidirectional characters become
- * spaces; at most `width` code points, the last one … where more would follow. 0: all. */
-void print_text(FILE *out, const char *text, size_t width);
 
 /* The writer's text as one line on stdout; then the writer is empty. */
 EAR_MUST_CHECK

@@ -101,3 +101,18 @@ int carry_through(const struct command_call *call, const struct settings *settin
     }
     return worst;
 }
+
+int confirm_log(const struct settings *settings, struct ear_error *err)
+{
+    struct stream *stream = NULL;
+    bool missing = false;
+    int result = settings_look_stream(&stream, settings, &missing, err);
+
+    if (result == 0) {
+        stream_close(stream);
+    } else if (missing) {
+        ear_error_clear(err);
+        result = 0;
+    }
+    return result;
+}

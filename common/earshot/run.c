@@ -100,22 +100,6 @@ static int worse(int one, int other)
     return one == EXIT_DONE && other == EXIT_DONE ? EXIT_DONE : EXIT_FAILED;
 }
 
-/* Said once, rather than by each role after a wait of its own. */
-static int confirm_log(const struct settings *settings, struct ear_error *err)
-{
-    struct stream *stream = NULL;
-    bool missing = false;
-    int result = settings_look_stream(&stream, settings, &missing, err);
-
-    if (result == 0) {
-        stream_close(stream);
-    } else if (missing) {
-        ear_error_clear(err);
-        result = 0;
-    }
-    return result;
-}
-
 static int run_once(const struct command_call *call, const struct settings *settings,
                     int64_t deadline_us, struct ear_error *err)
 {
@@ -123,6 +107,7 @@ static int run_once(const struct command_call *call, const struct settings *sett
     int collected = 0;
     int carried = 0;
 
+    /* Said once, rather than by each role after a wait of its own. */
     if (settings_on_kafka(settings) && confirm_log(settings, err) != 0) {
         return -1;
     }

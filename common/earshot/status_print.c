@@ -10,9 +10,9 @@
 
 enum { STATUS_MAX = 16 * 1024 * 1024 };
 
-/* How old the message of a source that is well may get while it is asked (collectors/poll.c), and
+/* How old the message of a source that is well may get while it is asked and
  * the time of a poll. */
-static const int64_t WRITTEN_WITHIN_US = 90 * CLOCK_SECOND_US;
+static const int64_t WRITTEN_WITHIN_US = SETTINGS_STANDING_FRESH_US + 30 * CLOCK_SECOND_US;
 
 /* --- lag --- */
 

@@ -6,6 +6,7 @@
 #include "common/json/json.h"
 #include "common/log.h"
 #include "common/settings/settings_internal.h"
+#include "common/terminal.h"
 
 enum { FINDING_MAX = 64 * 1024, PLACE_MAX = 4200 };
 
@@ -63,8 +64,10 @@ void settings_tell_finding(const struct config_finding *finding)
         log_event(wrong ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, fields, "%s", finding->text);
         return;
     }
-    fprintf(stderr, "%s %s%s%s%s\n", place, finding->key, finding->key[0] == '\0' ? "" : ": ",
-            wrong ? "" : "warning: ", finding->text);
+    fprintf(stderr, "%s %s%s%s", place, finding->key, finding->key[0] == '\0' ? "" : ": ",
+            wrong ? "" : "warning: ");
+    print_text(stderr, finding->text, 0);
+    fputc('\n', stderr);
 }
 
 size_t settings_print_findings(const struct settings *settings, bool json)

@@ -145,6 +145,10 @@ char *settings_path(const struct settings *settings, const char *path);
 /* DATA/run, where the roles' lock files lie; written to out. */
 const char *settings_run_dir(const struct settings *settings, char *out, size_t size);
 
+/* How old the message of a source on `cursors` may get while it is asked and nothing happens: the
+ * collector writes by it, `earshot status` reads by it. */
+#define SETTINGS_STANDING_FRESH_US (60 * INT64_C(1000000))
+
 /* Whether the log is Kafka's: then several processes of a role share the work. */
 bool settings_on_kafka(const struct settings *settings);
 

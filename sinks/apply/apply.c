@@ -135,8 +135,21 @@ static int move_position(struct store *store, const struct position *position,
  * same partitions, or begins to, waits here, so that two transactions never meet at the rows of a
  * post. In a fixed order, so that they never wait for each other.
  */
-static int move_positions(struct apply *apply, const struct stream_message messages[], size_t count,
-                          struct ear_error *err)
+static int move_positions(struct apply *apply, struct ear_error *err)
+{
+    qsort(apply->positions, apply->position_count, sizeof apply->positions[0], compare_positions);
+    for (size_t i = 0; i < apply->position_count; i++) {
+        const struct position *position = &apply->positions[i];
+
+        if (position->seen >= 0 && move_position(apply->store, position, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int move_past(struct apply *apply, const struct stream_message messages[], size_t count,
+                     struct ear_error *err)
 {
     for (size_t i = 0; i < count; i++) {
         struct position *position =
@@ -149,15 +162,7 @@ static int move_positions(struct apply *apply, const struct stream_message messa
             position->seen = messages[i].offset;
         }
     }
-    qsort(apply->positions, apply->position_count, sizeof apply->positions[0], compare_positions);
-    for (size_t i = 0; i < apply->position_count; i++) {
-        const struct position *position = &apply->positions[i];
-
-        if (position->seen >= 0 && move_position(apply->store, position, err) != 0) {
-            return -1;
-        }
-    }
-    return 0;
+    return move_positions(apply, err);
 }
 
 static void settle_positions(struct apply *apply, bool committed)
@@ -448,7 +453,7 @@ static int attempt(struct apply *apply, const struct stream_message messages[], 
     if (begin(apply, messages, count, err) != 0) {
         return -1;
     }
-    if (move_positions(apply, messages, count, err) == 0 && commit_early(apply, err) == 0 &&
+    if (move_past(apply, messages, count, err) == 0 && commit_early(apply, err) == 0 &&
         (isolate || ahead_read(apply, messages, count, err) == 0) &&
         apply_messages(apply, messages, count, isolate, err) == 0 && finish(apply, err) == 0) {
         result = reject_late(apply, err);
@@ -469,7 +474,6 @@ int apply_pass(struct apply *apply, const struct apply_place places[], size_t co
                struct ear_error *err)
 {
     bool any = false;
-    int result = 0;
 
     settle_positions(apply, false);
     for (size_t i = 0; i < count; i++) {
@@ -487,13 +491,7 @@ int apply_pass(struct apply *apply, const struct apply_place places[], size_t co
         settle_positions(apply, false);
         return -1;
     }
-    qsort(apply->positions, apply->position_count, sizeof apply->positions[0], compare_positions);
-    for (size_t i = 0; i < apply->position_count && result == 0; i++) {
-        if (apply->positions[i].seen >= 0) {
-            result = move_position(apply->store, &apply->positions[i], err);
-        }
-    }
-    if (result != 0 || store_commit(apply->store, err) != 0) {
+    if (move_positions(apply, err) != 0 || store_commit(apply->store, err) != 0) {
         store_rollback(apply->store);
         settle_positions(apply, false);
         return -1;

@@ -250,6 +250,9 @@ static int catch_up(struct runner *runner, struct ear_error *err)
     struct apply_place places[RUNNER_TOPICS * STREAM_PARTITIONS_MAX];
     size_t count = 0;
 
+    if (!stream_is_ahead(runner->reader)) {
+        return 0;
+    }
     for (size_t i = 0; i < RUNNER_TOPICS; i++) {
         const int partitions = stream_partitions(runner->config.stream, runner_topics[i]);
 
@@ -262,7 +265,7 @@ static int catch_up(struct runner *runner, struct ear_error *err)
         }
     }
     if (apply_pass(runner->apply, places, count, err) == 0) {
-        return stream_is_ahead(runner->reader) ? move_group(runner, err) : 0;
+        return move_group(runner, err);
     }
     if (err->kind != EAR_FENCED) {
         return runner_failed(runner, err);

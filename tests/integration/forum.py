@@ -17,7 +17,7 @@ class Forum(http.server.ThreadingHTTPServer):
     def __init__(self, posts, now=NOW):
         super().__init__(("127.0.0.1", 0), ForumHandler)
         self.posts, self.now, self.pages, self.delay_s = posts, now, [], 0.05
-        self.oldest, self.hidden = 1, set()  # what came before is gone from the API; what it no longer shows
+        self.oldest, self.deleted = 1, set()  # what came before is gone from the API; what its author took back
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, *_):  # a collector that is killed hangs up
@@ -33,12 +33,10 @@ class ForumHandler(http.server.BaseHTTPRequestHandler):
         time.sleep(self.server.delay_s)
         page = []
         for number in range(first - 1, max(first - 51, self.server.oldest - 1), -1):
-            if number in self.server.hidden:
-                continue
             at = (self.server.now - datetime.timedelta(hours=1 + self.server.posts - number)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
             page.append({"id": number, "topic_id": 7, "topic_slug": "t", "topic_title": "T", "post_number": number, "post_type": 1, "user_id": 5, "username": "jo",
                          "raw": f"I wish for thing number {number}.", "cooked": f"<p>I wish for thing number {number}.</p>", "created_at": at, "updated_at": at,
-                         "reply_count": 0, "version": 1, "user_deleted": False, "deleted_at": None, "hidden": False})
+                         "reply_count": 0, "version": 1, "user_deleted": number in self.server.deleted, "deleted_at": None, "hidden": False})
         body = json.dumps({"latest_posts": page}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")

@@ -70,11 +70,11 @@ def walkers(prefix, every="1h"):
                 forum.server_close()
 
 
-def judge(fleet, number, days):
+def judge(fleet, number, days, without=frozenset()):
     numbers = fleet.numbers(number)
     expect(len(numbers) == len(set(numbers)), f"{len(numbers)} messages of {len(set(numbers))} posts")
-    expect(days * 24 - 1 <= len(numbers) <= days * 24 + PAGE + 1, f"{len(numbers)} posts of {days} days")
-    expect(set(numbers) == set(range(2401 - len(numbers), 2401)), "not one piece")
+    expect(days * 24 - 2 <= len(numbers) <= days * 24 + PAGE + 1, f"{len(numbers)} posts of {days} days")
+    expect(set(numbers) == set(range(2401 - len(numbers) - len(without), 2401)) - without, "not one piece")
 
 
 def who_has_the_source_walks_and_another_goes_on_after_a_kill():
@@ -109,10 +109,12 @@ def asked_for_on_another_machine_it_is_left_to_those_that_run():
         fleet.start()
         fleet.start()
         wait_until(fleet.all_are_polled, "all forums to be polled", 30)
+        # Forgotten before anybody has seen it: nor does the walk bring it.
+        far.run("forget", f"discourse:127.0.0.1:{fleet.forums[2].server_port}:2300")
         line = json.loads(far.run("backfill", "forum-2", "--since", "20d", "-o", "json").stdout)
         expect(line["done"] is True and line["error"] is None, f"{line}")
         expect(len(fleet.walkers_of("forum-2")) == 1 and not list((far.folder / "earshot.data" / "run").glob("collect*")), "the command collected by itself")
-        judge(fleet, 2, 20)
+        judge(fleet, 2, 20, {2300})
 
 
 def where_nobody_runs_the_command_collects_and_starves_no_other_source():

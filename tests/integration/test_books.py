@@ -9,6 +9,7 @@ import http.server
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -130,7 +131,7 @@ def a_walk_beside_a_running_collector_is_told_and_done():
         expect(len(ids(place)) == 20, f"{len(ids(place))} posts")
 
 
-def what_was_forgotten_or_deleted_is_never_brought_back():
+def what_was_forgotten_is_never_brought_back():
     with bench() as (place, blog):
         blog.say("keep", "We wish it were blue.", -1)
         blog.say("forget", "We wish it were red.", -2)
@@ -190,6 +191,39 @@ def a_walk_of_a_forum_is_killed_and_brings_every_post_once():
     finally:
         forum.shutdown()
         forum.server_close()
+
+
+def what_the_platform_deleted_nothing_brings_back():
+    with forum_at("discourse", posts=60) as (place, forum):
+        def expect_without(step):
+            there = set(ids(place))
+            expect(there and not there & {"55", "58", "20"}, f"after {step}: {sorted(there)}")
+
+        place.once(environment={"EARSHOT_NOW": instant()})
+        expect({"55", "58"} <= set(ids(place)), f"{ids(place)}")
+        host = f"discourse:127.0.0.1:{forum.server_port}"
+        forum.deleted.add(55)
+        place.run("forget", f"{host}:58")
+        place.run("forget", f"{host}:20")  # which nobody has seen yet
+        for hours in (1.1, 2.2, 26):  # both windows are gone through again
+            place.once(environment={"EARSHOT_NOW": instant(hours)})
+            expect_without(f"{hours} h")
+        place.run("backfill", "forum", "--since", "all", environment={"EARSHOT_NOW": instant(27)})
+        expect_without("a walk into the past")
+        expect({str(number) for number in range(1, 61)} - set(ids(place)) == {"55", "58", "20"}, "the walk brought less than it should")
+        place.run("rejects", "retry", "all")
+        place.once(environment={"EARSHOT_NOW": instant(28)})
+        expect_without("all was asked for again")
+        done = place.program("earshot-sink", "rebuild", "anew.sqlite")
+        expect(done.returncode == 0, done.stderr)
+        anew = sqlite3.connect(place.folder / "anew.sqlite")
+        there = {row[0].rsplit(":", 1)[1] for row in anew.execute("SELECT id FROM insight")}
+        anew.close()
+        expect(there == set(ids(place)), f"after a rebuild: {there}")
+        told = [json.loads(line) for line in place.run("tap", "posts", "--from", "0", "--until-end").stdout.splitlines()]
+        last = {post["id"].rsplit(":", 1)[1]: post for post in told}
+        expect("20" not in last, "a forgotten post came into the log")
+        expect(last["55"].get("deleted") is True and sum(post["id"].endswith(":55") for post in told) <= 2, f"{last['55']}")
 
 
 OWN = """earshot: 1
@@ -332,5 +366,6 @@ def an_outage_of_our_own_is_not_blamed_on_the_sources():
 
 if __name__ == "__main__":
     sys.exit(harness.main(a_walk_of_a_forum_is_killed_and_brings_every_post_once, an_outage_of_our_own_is_not_blamed_on_the_sources, three_days_dead_are_noticed_shown_and_made_up_for, a_walk_beside_a_running_collector_is_told_and_done,
-                          what_was_forgotten_or_deleted_is_never_brought_back, more_than_the_pages_that_are_read_is_a_gap_that_everybody_sees,
+                          what_was_forgotten_is_never_brought_back,
+                          what_the_platform_deleted_nothing_brings_back, more_than_the_pages_that_are_read_is_a_gap_that_everybody_sees,
                           what_the_server_no_longer_has_is_a_gap_that_everybody_sees, a_gap_is_counted_for_the_metrics))
