@@ -61,6 +61,7 @@ static int tear_down(void **state)
                                         "definitions/README",
                                         "own.yaml",
                                         "other.yaml",
+                                        "third.yaml",
                                         "earshot.yaml",
                                         "definitions"};
     struct place *place = *state;
