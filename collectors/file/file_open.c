@@ -7,7 +7,7 @@
  * What is not ASCII in the head tells the encoding: rather UTF-8, and then broken characters are
  * mended; else each row is UTF-8 if it can be, and windows-1252 if not (FILE_LEGACY).
  */
-#include "collectors/file/file_internal.h"
+#include "collectors/file/file_open_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,30 +19,6 @@
 #include <unistd.h>
 
 #include "common/text/text.h"
-
-enum { MARK_SIZE = 2, MARK_KEEP = 512, PIECE_SIZE = 256 * 1024, PIECE_MAX = 2 * FILE_ROW_MAX + 2 };
-
-struct file_open {
-    int fd;
-    enum file_format format;
-    enum file_encoding encoding;
-    char delimiter;
-    int64_t offset, line; /* of the next row */
-    bool skipping;
-    bool nothing; /* no header yet: nothing can be read */
-    char *block;  /* room for a mark, then the piece */
-    char *raw;    /* [raw_length], a piece of the file */
-    size_t raw_length;
-    char *decoded;    /* the piece as UTF-8, where it is UTF-16 */
-    const char *text; /* what is parsed: raw or decoded */
-    size_t length, at;
-    bool at_end; /* the piece reaches the end of the file */
-    char *fixed; /* the row found last, where it was not UTF-8 */
-    struct csv_row cells;
-    size_t column_count;
-    int columns[FILE_FIELDS];
-    int extras[FILE_EXTRAS_MAX];
-};
 
 /* --- pieces --- */
 
@@ -62,7 +38,7 @@ static int64_t raw_size(const struct file_open *open, const char *text, size_t s
     return raw;
 }
 
-static void take(struct file_open *open, size_t size, size_t lines)
+void open_take(struct file_open *open, size_t size, size_t lines)
 {
     open->offset += raw_size(open, open->text + open->at, size);
     open->at += size;
@@ -84,7 +60,7 @@ static int decode_piece(struct file_open *open, struct ear_error *err)
 }
 
 /* Reads a piece of at most `size` bytes from where the next row begins. */
-static int fill(struct file_open *open, size_t size, struct ear_error *err)
+int open_fill(struct file_open *open, size_t size, struct ear_error *err)
 {
     char *block = realloc(open->block, MARK_SIZE + size + 1);
     char *raw = NULL;
@@ -120,7 +96,7 @@ static bool fill_more(struct file_open *open, bool *failed, struct ear_error *er
     if (open->raw_length >= PIECE_MAX) {
         return false;
     }
-    *failed = fill(open, size < PIECE_MAX ? size : PIECE_MAX, err) != 0;
+    *failed = open_fill(open, size < PIECE_MAX ? size : PIECE_MAX, err) != 0;
     return !*failed;
 }
 
@@ -202,97 +178,9 @@ static void tell_format(struct file_open *open, const char *path, const struct f
 }
 
 /* Excel's first line "sep=;" says how the rest is delimited. */
-static void take_separator_line(struct file_open *open, const struct file_config *config)
-{
-    if (open->length > 5 && strncasecmp(open->text, "sep=", 4) == 0 &&
-        (open->text[5] == '\r' || open->text[5] == '\n')) {
-        char delimiter = open->text[open->at + 4];
-
-        take(open, 6, 1);
-        if (open->text[open->at - 1] == '\r' && open->text[open->at] == '\n') {
-            take(open, 1, 0);
-        }
-        if (delimiter_of(config->delimiter) == 0) {
-            open->delimiter = delimiter;
-        }
-    }
-}
-
-static int find_column(const struct csv_row *header, const char *name)
-{
-    for (int strict = 1; strict >= 0; strict--) {
-        for (size_t i = 0; i < header->count; i++) {
-            const char *cell = csv_cell(header, i);
-            size_t length = 0;
-
-            cell += strspn(cell, " \t");
-            length = strlen(cell);
-            while (length > 0 && (cell[length - 1] == ' ' || cell[length - 1] == '\t')) {
-                length--;
-            }
-            if (length == strlen(name) &&
-                (strict ? strncmp(cell, name, length) : strncasecmp(cell, name, length)) == 0) {
-                return (int)i;
-            }
-        }
-    }
-    return -1;
-}
-
-static void list_columns(char *out, size_t size, const struct csv_row *header)
-{
-    size_t used = 0;
-
-    out[0] = '\0';
-    for (size_t i = 0; i < header->count && used + 1 < size; i++) {
-        int wrote =
-            snprintf(out + used, size - used, "%s%.40s", i > 0 ? ", " : "", csv_cell(header, i));
-
-        used += wrote > 0 ? (size_t)wrote : 0;
-    }
-}
-
-static int find_columns(struct file_open *open, const struct file_map *map, struct ear_error *err)
-{
-    char columns[240];
-    const char *missing = NULL;
-
-    for (int i = 0; i < FILE_FIELDS; i++) {
-        const char *name = map->given ? map->fields[i] : file_field_names[i];
-
-        open->columns[i] = name != NULL ? find_column(&open->cells, name) : -1;
-        if (map->given && name != NULL && open->columns[i] < 0) {
-            missing = name;
-        }
-    }
-    for (size_t i = 0; i < map->extra_count; i++) {
-        open->extras[i] = find_column(&open->cells, map->extras[i]);
-        missing = open->extras[i] < 0 ? map->extras[i] : missing;
-    }
-    open->column_count = open->cells.count;
-    while (open->column_count > 1 && csv_cell(&open->cells, open->column_count - 1)[0] == '\0') {
-        open->column_count--; /* a delimiter at the end of the header */
-    }
-    list_columns(columns, sizeof columns, &open->cells);
-    if (missing != NULL) {
-        return ear_fail(err, EAR_REJECT,
-                        "schema: there is no column '%.60s'; the columns are: %s; mend 'map' or "
-                        "say the delimiter",
-                        missing, columns);
-    }
-    if (open->columns[FILE_TEXT] < 0 && open->columns[FILE_TITLE] < 0 &&
-        open->columns[FILE_RATING] < 0) {
-        return ear_fail(err, EAR_REJECT,
-                        "schema: no column is named 'text'; say which it is: map: {text: COLUMN}; "
-                        "the columns are: %s",
-                        columns);
-    }
-    return 0;
-}
-
 /* The row as valid UTF-8; *mended where something of it was lost. */
-static const char *fix(struct file_open *open, const char *text, size_t *length, bool *mended,
-                       struct ear_error *err)
+const char *open_fix(struct file_open *open, const char *text, size_t *length, bool *mended,
+                     struct ear_error *err)
 {
     if (text_valid(text, *length)) {
         return text;
@@ -306,41 +194,10 @@ static const char *fix(struct file_open *open, const char *text, size_t *length,
     return open->fixed;
 }
 
-/* Reads the header; leaves `offset` at the first row behind it. */
-static int read_header(struct file_open *open, const struct file_config *config,
-                       const struct file_map *map, struct ear_error *err)
-{
-    const char *text = NULL;
-    size_t length = 0;
-    bool mended = false;
-    int end = 0;
-
-    take_separator_line(open, config);
-    end = csv_read(&open->cells, open->text + open->at, open->length - open->at, open->delimiter,
-                   err);
-    if (end < 0) {
-        return -1;
-    }
-    if (end != CSV_LINE_END) {
-        if (!open->at_end) {
-            return ear_fail(err, EAR_REJECT, "bad_csv: its first line is no header");
-        }
-        open->nothing = true; /* a header alone, perhaps not yet whole */
-        return 0;
-    }
-    length = open->cells.taken;
-    text = fix(open, open->text + open->at, &length, &mended, err);
-    take(open, open->cells.taken, open->cells.lines);
-    if (text == NULL || csv_read(&open->cells, text, length, open->delimiter, err) < 0) {
-        return -1;
-    }
-    return find_columns(open, map, err);
-}
-
 static int read_head(struct file_open *open, const char *path, const struct file_config *config,
                      const struct file_map *map, struct ear_error *err)
 {
-    if (fill(open, FILE_HEAD_MAX, err) != 0) {
+    if (open_fill(open, FILE_HEAD_MAX, err) != 0) {
         return -1;
     }
     tell_encoding(open);
@@ -351,7 +208,7 @@ static int read_head(struct file_open *open, const char *path, const struct file
         return ear_fail_memory(err, "a piece of a file"); /* cannot be: it was filled */
     }
     if (open->length >= 3 && memcmp(open->text, "\xEF\xBB\xBF", 3) == 0) {
-        take(open, 3, 0); /* its mark */
+        open_take(open, 3, 0); /* its mark */
         open->encoding = open->encoding == FILE_LEGACY ? FILE_UTF8 : open->encoding;
     }
     open->text += open->at; /* the head is told from behind its mark */
@@ -362,7 +219,7 @@ static int read_head(struct file_open *open, const char *path, const struct file
         open->encoding = FILE_UTF8; /* each part has its own */
     }
     if (open->format == FILE_CSV && open->length > 0) {
-        return read_header(open, config, map, err);
+        return open_read_header(open, config, map, err);
     }
     open->nothing = open->length == 0;
     return 0;
@@ -432,79 +289,19 @@ static void give_broken(struct file_open *open, const char *code, const char *re
                              .ended = end != NULL,
                              .code = code,
                              .reason = reason};
-    take(open, size + (end != NULL), end != NULL);
+    open_take(open, size + (end != NULL), end != NULL);
     open->skipping = end == NULL && !open->at_end;
     *kind = ROW_BROKEN;
-}
-
-/* "From kim@x.example Fri Nov 20 08:00:00 2026": the time tells it from a sentence that somebody
- * forgot to quote. A line that the piece cuts off is none. */
-static bool is_mark(const char *from, const char *end)
-{
-    const char *stop = memchr(from, '\n', (size_t)(end - from));
-
-    for (const char *at = from; stop != NULL && at + 4 < stop; at++) {
-        if (at[0] >= '0' && at[0] <= '9' && at[1] == ':' && at[2] >= '0' && at[2] <= '9' &&
-            at[3] >= '0' && at[3] <= '9') {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Where the next message begins behind `from`: such a line after an empty one. NULL: nowhere. */
-static const char *next_message(const char *from, const char *end)
-{
-    const char *at = from;
-
-    while ((at = memmem(at, (size_t)(end - at), "\nFrom ", 6)) != NULL) {
-        const char *before = at > from && at[-1] == '\r' ? at - 1 : at;
-
-        if (before > from && before[-1] == '\n' && is_mark(at + 1, end)) {
-            return at + 1;
-        }
-        at++;
-    }
-    return NULL;
-}
-
-static size_t count_lines(const char *from, size_t length)
-{
-    size_t lines = 0;
-
-    for (size_t i = 0; i < length; i++) {
-        lines += from[i] == '\n';
-    }
-    return lines;
-}
-
-/* Inside a message that is too long to be held: on to the next; true: it is there. What may be the
- * beginning of a mark stays for the next piece. */
-static bool skip_message(struct file_open *open)
-{
-    const char *from = open->text + open->at;
-    size_t left = open->length - open->at;
-    const char *next = left > 0 ? next_message(from, from + left) : NULL;
-    size_t size = next != NULL                       ? (size_t)(next - from)
-                  : open->at_end || left < MARK_KEEP ? left
-                                                     : left - MARK_KEEP;
-
-    if (next == NULL && !open->at_end && left < MARK_KEEP) {
-        return false;
-    }
-    take(open, size, count_lines(from, size));
-    open->skipping = next == NULL && !(open->at_end && open->at == open->length);
-    return next != NULL;
 }
 
 /* Inside a row that is too long: on to its line end. */
 static int skip_line(struct file_open *open, struct ear_error *err)
 {
     while (open->skipping && open->format == FILE_MBOX) {
-        if (skip_message(open) || (open->at_end && open->at == open->length)) {
+        if (open_skip_message(open) || (open->at_end && open->at == open->length)) {
             return 0;
         }
-        if (fill(open, PIECE_SIZE, err) != 0) {
+        if (open_fill(open, PIECE_SIZE, err) != 0) {
             return -1;
         }
     }
@@ -514,14 +311,14 @@ static int skip_line(struct file_open *open, struct ear_error *err)
             open->length > open->at ? memchr(from, '\n', open->length - open->at) : NULL;
 
         if (end != NULL) {
-            take(open, (size_t)(end - from) + 1, 1);
+            open_take(open, (size_t)(end - from) + 1, 1);
             open->skipping = false;
         } else {
-            take(open, open->length - open->at, 0);
+            open_take(open, open->length - open->at, 0);
             if (open->at_end) {
                 return 0;
             }
-            if (fill(open, PIECE_SIZE, err) != 0) {
+            if (open_fill(open, PIECE_SIZE, err) != 0) {
                 return -1;
             }
         }
@@ -534,7 +331,7 @@ static int give_found(struct file_open *open, size_t length, size_t taken, size_
 {
     *row = (struct file_row){
         .length = length, .offset = open->offset, .line = open->line, .ended = ended};
-    row->text = fix(open, open->text + open->at, &row->length, &row->mended, err);
+    row->text = open_fix(open, open->text + open->at, &row->length, &row->mended, err);
     if (row->text == NULL) {
         return -1;
     }
@@ -542,7 +339,7 @@ static int give_found(struct file_open *open, size_t length, size_t taken, size_
         csv_read(&open->cells, row->text, row->length, open->delimiter, err) < 0) {
         return -1;
     }
-    take(open, taken, lines);
+    open_take(open, taken, lines);
     *kind = ROW_FOUND;
     return 0;
 }
@@ -600,39 +397,6 @@ static int try_ndjson(struct file_open *open, bool last_try, struct file_row *ro
                       err);
 }
 
-/*
- * A message up to the next; the last of the file is whole when nothing more comes. Of one that is
- * longer than what is held its beginning counts: attachments come last.
- */
-static int try_mbox(struct file_open *open, bool last_try, bool patient, struct file_row *row,
-                    enum row_kind *kind)
-{
-    const char *from = open->text + open->at;
-    size_t left = open->length - open->at;
-    const char *next = next_message(from, from + left);
-    /* A mark that the piece cuts off is for skip_message to find. */
-    size_t size = next != NULL ? (size_t)(next - from) : open->at_end ? left : left - MARK_KEEP;
-
-    *kind = ROW_END;
-    if (next == NULL && (!last_try || (open->at_end && patient))) {
-        return 0;
-    }
-    *row = (struct file_row){.text = from,
-                             .length = size < FILE_ROW_MAX ? size : FILE_ROW_MAX,
-                             .offset = open->offset,
-                             .line = open->line,
-                             .ended = next != NULL || !open->at_end};
-    *kind = ROW_FOUND;
-    if (left < 5 || memcmp(from, "From ", 5) != 0) {
-        *kind = ROW_BROKEN;
-        row->code = "bad_mbox";
-        row->reason = "no line that begins with 'From ' stands before it";
-    }
-    take(open, size, count_lines(from, size));
-    open->skipping = next == NULL && !open->at_end;
-    return 0;
-}
-
 static bool is_blank_row(const struct file_open *open, const struct file_row *row)
 {
     for (size_t i = 0; i < row->length; i++) {
@@ -651,7 +415,7 @@ static int try_row(struct file_open *open, bool patient, struct file_row *row, e
     bool last_try = open->at_end || open->raw_length >= PIECE_MAX;
 
     if (open->format == FILE_MBOX) {
-        return try_mbox(open, last_try, patient, row, kind);
+        return open_try_mbox(open, last_try, patient, row, kind);
     }
     return open->format == FILE_CSV ? try_csv(open, last_try, patient, row, kind, err)
                                     : try_ndjson(open, last_try, row, kind, err);
@@ -675,7 +439,7 @@ int open_next(struct file_open *open, bool patient, struct file_row *row, enum r
             if (open->at_end) {
                 return 0;
             }
-            if (fill(open, PIECE_SIZE, err) != 0) {
+            if (open_fill(open, PIECE_SIZE, err) != 0) {
                 return -1;
             }
             continue;
@@ -690,7 +454,7 @@ int open_next(struct file_open *open, bool patient, struct file_row *row, enum r
             return 0;
         }
         if (open->at > 0) {
-            failed = fill(open, PIECE_SIZE, err) != 0;
+            failed = open_fill(open, PIECE_SIZE, err) != 0;
         } else {
             fill_more(open, &failed, err);
         }

@@ -368,7 +368,10 @@ static void read_headers(struct row_reader *reader, struct values *values)
 static int read_mail(struct row_reader *reader, const struct file_row *row, struct values *values,
                      struct ear_error *err)
 {
-    if (reader->mail == NULL && (reader->mail = mail_new()) == NULL) {
+    if (reader->mail == NULL) {
+        reader->mail = mail_new();
+    }
+    if (reader->mail == NULL) {
         return ear_fail_memory(err, "a message");
     }
     if (mail_read(reader->mail, row->text, row->length, err) != 0) {
