@@ -439,6 +439,51 @@ static bool read_number_alone(int64_t *out_us, const char *text, size_t length,
     return true;
 }
 
+/*
+ * The form of RFC 5322 with four-digit years and GMT, "Sun, 22 Nov 2026 16:53:00 GMT", as most
+ * feeds have it: read at once. False: another form, or no date; then word for word.
+ */
+static bool read_mail_date(int64_t *out_us, const char *text, size_t length)
+{
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    static const char form[] = "Aaa, 00 Aaa 0000 00:00:00 GMT";
+    struct civil civil = {0};
+    int fields[5];
+    size_t count = 0;
+
+    if (length != sizeof form - 1) {
+        return false;
+    }
+    for (size_t i = 0; i < length; i++) {
+        const bool fits = form[i] == '0'   ? is_digit(text[i])
+                          : form[i] == 'A' ? text[i] >= 'A' && text[i] <= 'Z'
+                          : form[i] == 'a' ? text[i] >= 'a' && text[i] <= 'z'
+                                           : text[i] == form[i];
+
+        if (!fits) {
+            return false;
+        }
+    }
+    for (const size_t *at = (const size_t[]){5, 12, 17, 20, 23}; count < 5; at++, count++) {
+        fields[count] = (text[*at] - '0') * 10 + text[*at + 1] - '0';
+    }
+    civil = (struct civil){.year = fields[1] * 100 + (text[14] - '0') * 10 + text[15] - '0',
+                           .day = fields[0],
+                           .hour = fields[2],
+                           .minute = fields[3],
+                           .second = fields[4]};
+    for (int month = 0; month < 12; month++) {
+        if (memcmp(months + (ptrdiff_t)month * 3, text + 8, 3) == 0) {
+            civil.month = month + 1;
+        }
+    }
+    if (civil.month == 0 || civil.year < 1000 || !civil_valid(&civil)) {
+        return false;
+    }
+    *out_us = civil_seconds(&civil) * 1000000;
+    return true;
+}
+
 bool instant_parse_any(int64_t *out_us, const char *text, size_t length, const struct zone *zone)
 {
     struct reading reading = {0};
@@ -450,7 +495,7 @@ bool instant_parse_any(int64_t *out_us, const char *text, size_t length, const s
     while (length > 0 && strchr(" \t\r\n", text[length - 1]) != NULL && text[length - 1] != '\0') {
         length--;
     }
-    if (instant_parse_rfc3339(out_us, text, length)) {
+    if (read_mail_date(out_us, text, length) || instant_parse_rfc3339(out_us, text, length)) {
         return true;
     }
     if (length == 0 || length > TEXT_LIMIT) {
