@@ -248,6 +248,11 @@ int64_t intake_patience_us(const struct intake *intake)
     return !intake_holds(intake) || age_us >= most_us ? 0 : most_us - age_us;
 }
 
+void intake_forget_known(struct intake *intake)
+{
+    ledger_forget_known(intake->ledger);
+}
+
 void intake_abort(struct intake *intake)
 {
     end_step(intake);

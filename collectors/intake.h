@@ -137,6 +137,9 @@ int64_t intake_patience_us(const struct intake *intake);
 EAR_MUST_CHECK
 int intake_commit(struct intake *intake, struct ear_error *err);
 
+/* Where sources stand was read from the log anew: others may have written there. */
+void intake_forget_known(struct intake *intake);
+
 /* Forgets the group and the step under way. */
 void intake_abort(struct intake *intake);
 

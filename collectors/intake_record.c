@@ -277,24 +277,37 @@ static int publish_post(struct intake *intake, const struct post *post,
 static int pass_over(struct intake *intake, const struct post *post,
                      const struct ledger_entry *before, struct ear_error *err)
 {
+    const char *source = post->origin->source->name;
+
     intake->counts.unchanged++;
-    return intake->now_us - before->at_us < LEDGER_REFRESH_US
-               ? 0
-               : ledger_put(intake->ledger, intake->outgoing, post->origin->source->name,
-                            post->native, before, intake->now_us, err);
+    if (intake->now_us - before->at_us >= LEDGER_REFRESH_US) {
+        return ledger_put(intake->ledger, intake->outgoing, source, post->native, before,
+                          intake->now_us, err);
+    }
+    if (memcmp(&before->raw, &post->raw, sizeof(post->raw)) == 0) {
+        ledger_know(intake->ledger, source, post->native, post->raw);
+    }
+    return 0;
 }
 
 /* One record, from what it is to what becomes of it. EAR_REJECT: the rules refuse it. */
 static int take(struct intake *intake, struct post *post, const struct source_record *record,
                 struct ear_error *err)
 {
+    const char *source = intake->origin->source->name;
     struct ledger_entry before;
     bool same = false;
     int forgotten = 0;
 
-    if (post_read(post, intake->rules, intake->origin, record, err) != 0 ||
-        ledger_find(intake->ledger, intake->origin->source->name, post->native, &before, err) !=
-            0) {
+    if (post_read(post, intake->rules, intake->origin, record, err) != 0) {
+        return -1;
+    }
+    if (!record->deleted &&
+        ledger_knows(intake->ledger, source, post->native, post->raw, intake->now_us)) {
+        intake->counts.unchanged++;
+        return 0;
+    }
+    if (ledger_find(intake->ledger, source, post->native, &before, err) != 0) {
         return -1;
     }
     same = before.known && !before.deleted && !record->deleted;

@@ -18,12 +18,26 @@
 #include "common/stream/stream.h"
 #include "common/testfault.h"
 
-enum { KEY_MAX = 256, VALUE_MAX = 1024, SLOTS_MIN = 64, SLOTS_KEPT_MAX = 1 << 16 };
+enum {
+    KEY_MAX = 256,
+    VALUE_MAX = 1024,
+    SLOTS_MIN = 64,
+    SLOTS_KEPT_MAX = 1 << 16,
+    KNOWN_MIN = 1 << 12,
+    KNOWN_WAYS = 4
+};
+
+#define KNOWN_FOR_US CLOCK_DAY_US
 
 struct slot {
     struct hash128 item; /* of source and native id */
     bool taken;
     struct ledger_entry entry; /* not known: the log has to be asked */
+};
+
+/* Bits of an item's hash and of its content's; both 0: free. */
+struct known {
+    uint64_t item, raw;
 };
 
 struct ledger {
@@ -34,6 +48,9 @@ struct ledger {
     size_t slot_count, used;
     struct slot *journal; /* [journal_count] what stood before, since the mark */
     size_t journal_count, journal_capacity;
+    struct known *known; /* [known_count], 0 or a power of two: sets of KNOWN_WAYS, by item */
+    size_t known_count, known_used;
+    int64_t known_us; /* since when */
 };
 
 int ledger_new(struct ledger **out, struct stream *stream, struct ear_error *err)
@@ -74,6 +91,7 @@ void ledger_free(struct ledger *ledger)
     json_writer_free(ledger->writer);
     free(ledger->slots);
     free(ledger->journal);
+    free(ledger->known);
     free(ledger);
 }
 
@@ -174,6 +192,123 @@ static int note_before(struct ledger *ledger, const struct slot *slot, struct ha
     ledger->journal[ledger->journal_count] = *slot;
     ledger->journal[ledger->journal_count++].item = item;
     return 0;
+}
+
+/* --- what is known to stand in the log --- */
+
+static struct known known_of(struct hash128 item, struct hash128 raw)
+{
+    struct known known = {0};
+
+    memcpy(&known.item, item.bytes + sizeof(item.bytes) - sizeof(known.item), sizeof(known.item));
+    memcpy(&known.raw, raw.bytes, sizeof(known.raw));
+    return known;
+}
+
+static struct known *known_set(struct known *all, size_t count, uint64_t item)
+{
+    return &all[(item & (count / KNOWN_WAYS - 1)) * KNOWN_WAYS];
+}
+
+/* Into its set; where that is full, one of the others has to be looked up again. */
+static void keep_known(struct known *all, size_t count, const struct known *one, size_t *used)
+{
+    struct known *set = known_set(all, count, one->item);
+    size_t place = one->raw % KNOWN_WAYS;
+
+    for (size_t i = 0; i < KNOWN_WAYS; i++) {
+        if (set[i].item == one->item || (set[i].item == 0 && set[i].raw == 0)) {
+            place = i;
+            break;
+        }
+    }
+    *used += set[place].item == 0 && set[place].raw == 0 ? 1 : 0;
+    set[place] = *one;
+}
+
+/* Twice the room. Without memory it stays as it is. */
+static void grow_known(struct ledger *ledger)
+{
+    const size_t count = ledger->known_count == 0 ? KNOWN_MIN : ledger->known_count * 2;
+    struct known *all = calloc(count, sizeof(*all));
+    size_t used = 0;
+
+    if (all == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < ledger->known_count; i++) {
+        if (ledger->known[i].item != 0 || ledger->known[i].raw != 0) {
+            keep_known(all, count, &ledger->known[i], &used);
+        }
+    }
+    free(ledger->known);
+    ledger->known = all;
+    ledger->known_count = count;
+    ledger->known_used = used;
+}
+
+void ledger_forget_known(struct ledger *ledger)
+{
+    if (ledger->known_used > 0) {
+        memset(ledger->known, 0, ledger->known_count * sizeof(*ledger->known));
+        ledger->known_used = 0;
+    }
+}
+
+void ledger_know(struct ledger *ledger, const char *source, struct hash128 native,
+                 struct hash128 raw)
+{
+    const struct hash128 item = item_of(source, native);
+    const struct known one = known_of(item, raw);
+
+    if (slot_of(ledger->slots, ledger->slot_count, item)->taken) {
+        return; /* it was told of the group, which may come to nothing */
+    }
+    if (ledger->known_used * 4 >= ledger->known_count * 3 &&
+        ledger->known_count < LEDGER_KNOWN_MAX) {
+        grow_known(ledger);
+    }
+    if (ledger->known_count > 0) {
+        keep_known(ledger->known, ledger->known_count, &one, &ledger->known_used);
+    }
+}
+
+bool ledger_knows(struct ledger *ledger, const char *source, struct hash128 native,
+                  struct hash128 raw, int64_t now_us)
+{
+    const struct hash128 item = item_of(source, native);
+    const struct known one = known_of(item, raw);
+    const struct known *set = NULL;
+
+    if (now_us - ledger->known_us > KNOWN_FOR_US || now_us < ledger->known_us) {
+        ledger_forget_known(ledger);
+        ledger->known_us = now_us;
+    }
+    if (ledger->known_used == 0 ||
+        slot_of(ledger->slots, ledger->slot_count, item)->taken) { /* the group says better */
+        return false;
+    }
+    set = known_set(ledger->known, ledger->known_count, one.item);
+    for (size_t i = 0; i < KNOWN_WAYS; i++) {
+        if (set[i].item == one.item && set[i].raw == one.raw) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void forget_one(struct ledger *ledger, struct hash128 item)
+{
+    const struct known one = known_of(item, item);
+    struct known *set =
+        ledger->known_used == 0 ? NULL : known_set(ledger->known, ledger->known_count, one.item);
+
+    for (size_t i = 0; set != NULL && i < KNOWN_WAYS; i++) {
+        if (set[i].item == one.item && (one.item != 0 || set[i].raw != 0)) {
+            set[i] = (struct known){0};
+            ledger->known_used--;
+        }
+    }
 }
 
 /* --- entries --- */
@@ -311,6 +446,7 @@ int ledger_put(struct ledger *ledger, struct outgoing *outgoing, const char *sou
     if ((ledger->used + 1) * 2 > ledger->slot_count && grow(ledger, err) != 0) {
         return -1;
     }
+    forget_one(ledger, item);
     slot = slot_of(ledger->slots, ledger->slot_count, item);
     if (note_before(ledger, slot, item, err) != 0) {
         return -1;

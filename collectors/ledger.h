@@ -48,6 +48,21 @@ void ledger_reset(struct ledger *ledger);
 void ledger_mark(struct ledger *ledger);
 void ledger_rewind(struct ledger *ledger);
 
+/*
+ * Items that are known to stand in the log as they came, so that what a page shows again with every
+ * poll need not be looked up there: at most LEDGER_KNOWN_MAX of them, forgotten after a day at the
+ * latest (their age has to be looked at now and then). An item that is put is forgotten at once.
+ */
+enum { LEDGER_KNOWN_MAX = 1 << 19 }; /* 8 MiB */
+
+bool ledger_knows(struct ledger *ledger, const char *source, struct hash128 native,
+                  struct hash128 raw, int64_t now_us);
+/* What ledger_find just told, of an item that is not deleted. */
+void ledger_know(struct ledger *ledger, const char *source, struct hash128 native,
+                 struct hash128 raw);
+/* Somebody else may have written: the log has to be asked again. */
+void ledger_forget_known(struct ledger *ledger);
+
 /* What is known of an item; entry->known false: nothing. -1: EAR_RETRY, EAR_FATAL. */
 EAR_MUST_CHECK
 int ledger_find(struct ledger *ledger, const char *source, struct hash128 native,

@@ -18,6 +18,7 @@ int owner_restore(struct collector *collector, struct listening *listening, stru
 {
     standing_clear(&listening->standing);
     listening->phase = LISTENING_IDLE;
+    intake_forget_known(collector->intake);
     if (standing_restore(&listening->standing, collector->config.stream, listening->entry->source,
                          collector_now_us(collector), err) == 0) {
         const int64_t next_us = standing_next_us(&listening->standing);
