@@ -365,6 +365,7 @@ struct error_rule {
 
 struct parameter {
     const char *name, *help, *fallback;
+    const char *example; /* what stands on its reference page; NULL */
     bool required, secret;
     bool address; /* some URL begins with it */
 };

@@ -40,6 +40,8 @@ static void print_value(const struct definition *definition, const struct parame
         (void)fputc('_', out);
         print_upper(out, param->name);
         (void)fputs(":-…}\"", out);
+    } else if (param->example != NULL) {
+        (void)fprintf(out, "\"%s\"", param->example);
     } else if (param->address) {
         (void)fprintf(out, "\"https://%s.example\"", definition->platform);
     } else {
@@ -206,10 +208,11 @@ static void print_limits(const struct definition *definition, FILE *out)
 {
     char per[DURATION_SIZE];
 
-    if (definition->limit_count == 0) {
-        return;
-    }
     (void)fputs("\n## What the platform allows\n\n", out);
+    if (definition->limit_count == 0) {
+        (void)fputs(
+            "- it names no limit; when it asks to wait (429, Retry-After), that is heeded\n", out);
+    }
     for (size_t i = 0; i < definition->limit_count; i++) {
         const struct limit *limit = &definition->limits[i];
 

@@ -11,6 +11,8 @@ static const struct ear_option param_options[] = {
      "what it is where a source does not give it", NULL},
     {"secret", EAR_BOOLEAN, offsetof(struct parameter, secret), "false",
      "never shown, never logged", NULL},
+    {"example", EAR_STRING, offsetof(struct parameter, example), NULL,
+     "what a value looks like, for the page that `earshot source show` prints", NULL},
     {"help", EAR_STRING, offsetof(struct parameter, help), NULL, "one line for who fills it in",
      NULL},
     {0},
