@@ -19,6 +19,7 @@
 #include "common/settings/settings.h"
 #include "common/testpoint.h"
 
+#define HOST_RESTS "the host asked to be left alone; it goes on when it may be asked again"
 #define BUDGET_SPENT "the budget of requests is spent; it goes on when there is more"
 
 static void hold_page(struct collector *collector, struct listening *listening, bool holds)
@@ -244,13 +245,18 @@ static void spare_budget(const struct collector *collector, const struct listeni
 {
     int64_t wait_us = 0;
 
-    if (turn->next != SOURCE_FETCH || turn->request.budget == NULL) {
+    if (turn->next != SOURCE_FETCH) {
         return;
     }
-    wait_us = fetch_budget_wait_us(collector->config.fetch, turn->request.budget,
-                                   listening->entry->source->name);
+    wait_us = turn->request.budget == NULL
+                  ? fetch_rest_us(collector->config.fetch, turn->request.url)
+                  : fetch_budget_wait_us(collector->config.fetch, turn->request.budget,
+                                         listening->entry->source->name);
     if (wait_us > FETCH_WAIT_MAX_US) {
-        *turn = (struct source_turn){.next = SOURCE_LATER, .wait_us = wait_us, .why = BUDGET_SPENT};
+        *turn =
+            (struct source_turn){.next = SOURCE_LATER,
+                                 .wait_us = wait_us,
+                                 .why = turn->request.budget == NULL ? HOST_RESTS : BUDGET_SPENT};
     }
 }
 

@@ -207,6 +207,20 @@ static bool is_spent(struct fetch *fetch, struct budget *budget, const struct tr
     return true;
 }
 
+/* The same where its host wants to be left alone. */
+static bool is_to_rest(struct fetch *fetch, const struct transfer *transfer, struct ear_error *err)
+{
+    const int64_t wait_us = host_wait_us(&fetch->hosts, transfer->url.host, clock_mono_us());
+    char wait[DURATION_SIZE];
+
+    if (wait_us <= FETCH_WAIT_MAX_US) {
+        return false;
+    }
+    ear_fail(err, EAR_RETRY, "budget: %s wants to be left alone; more in %s", transfer->url.host,
+             duration_format(wait, wait_us));
+    return true;
+}
+
 int fetch_start(struct fetch *fetch, const struct fetch_request *request, void *user,
                 struct ear_error *err)
 {
@@ -225,7 +239,8 @@ int fetch_start(struct fetch *fetch, const struct fetch_request *request, void *
             goto done;
         }
     }
-    if (enqueue(fetch, transfer, err) != 0) {
+    if ((request->budget == NULL && is_to_rest(fetch, transfer, err)) ||
+        enqueue(fetch, transfer, err) != 0) {
         goto done;
     }
     transfer = NULL;
@@ -268,7 +283,7 @@ static void settle(struct fetch *fetch, struct transfer *transfer)
 /* What waits for a budget that turned out to be spent for long does not wait any more. */
 static void give_up_waiting(struct fetch *fetch, struct host *host)
 {
-    const int64_t now_us = budget_now_us(fetch);
+    const int64_t now_us = host->budget == NULL ? clock_mono_us() : budget_now_us(fetch);
     struct transfer *transfer = NULL;
     int64_t wait_us = 0;
 
@@ -285,11 +300,12 @@ static void give_up_waiting(struct fetch *fetch, struct host *host)
 /* What an answer says of the budget it was taken from. */
 static void heed(struct fetch *fetch, const struct transfer *transfer)
 {
-    const struct host *host = transfer->host;
+    struct host *host = transfer->host;
     const int64_t now_us = budget_now_us(fetch);
     char labels[256];
 
     if (host->budget == NULL) {
+        host_read_answer(host, transfer, clock_mono_us());
         return;
     }
     budget_read_answer(host->budget, transfer, now_us);
@@ -522,6 +538,20 @@ size_t fetch_pending(const struct fetch *fetch)
 }
 
 /* --- budgets --- */
+
+int64_t fetch_rest_us(struct fetch *fetch, const char *url)
+{
+    struct ear_error ignored = {EAR_NONE, ""};
+    struct fetch_url parsed = {0};
+    int64_t wait_us = 0;
+
+    if (fetch_url_parse(&parsed, url, NULL, &ignored) != 0) {
+        return 0; /* which is said when the request is made */
+    }
+    wait_us = host_wait_us(&fetch->hosts, parsed.host, clock_mono_us());
+    fetch_url_clear(&parsed);
+    return wait_us;
+}
 
 int64_t fetch_budget_wait_us(struct fetch *fetch, const struct fetch_budget *budget,
                              const char *source)

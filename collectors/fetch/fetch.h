@@ -168,6 +168,13 @@ int64_t fetch_budget_wait_us(struct fetch *fetch, const struct fetch_budget *bud
 void fetch_budget_tell(struct fetch *fetch, const struct fetch_budget *budget, size_t limit,
                        double remaining, int64_t reset_us);
 
+/*
+ * How long the URL's host wants to be left alone, as it said by a 429 or a 503 to a request without
+ * a budget, whatever source that was of; 0: it does not. Such requests wait, or are refused, as
+ * those whose budget is spent.
+ */
+int64_t fetch_rest_us(struct fetch *fetch, const char *url);
+
 /* Nothing of this budget goes for so long. */
 void fetch_budget_rest(struct fetch *fetch, const struct fetch_budget *budget, int64_t wait_us);
 

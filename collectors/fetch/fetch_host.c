@@ -62,6 +62,7 @@ static void sweep(struct hosts *hosts, double rate_per_s, int64_t mono_us)
 
         refill(host, rate_per_s, mono_us);
         if (host->active == 0 && host->first == NULL && !host->is_waiting &&
+            host->rest_mono_us <= mono_us &&
             (host->budget != NULL || host->tokens >= most_tokens(rate_per_s))) {
             free(host->name);
             free(host);
@@ -129,6 +130,15 @@ void hosts_clear(struct hosts *hosts)
     }
     free(hosts->items);
     *hosts = (struct hosts){0};
+}
+
+int64_t host_wait_us(const struct hosts *hosts, const char *name, int64_t mono_us)
+{
+    bool found = false;
+    const size_t place = place_of(hosts, name, &found);
+    const int64_t rest_us = found ? hosts->items[place]->rest_mono_us - mono_us : 0;
+
+    return rest_us > 0 ? rest_us : 0;
 }
 
 static void wait_in_ring(struct hosts *hosts, struct host *host)
@@ -248,6 +258,10 @@ static struct transfer *choose(struct host *host, double rate_per_s, int64_t mon
 
     *wait_us = INT64_MAX;
     if (host->budget == NULL) {
+        if (host->rest_mono_us > mono_us) {
+            *wait_us = host->rest_mono_us - mono_us;
+            return NULL;
+        }
         if (host->opened) {
             return each;
         }
@@ -329,6 +343,16 @@ struct transfer *host_give_up(struct host *host, int64_t now_us, int64_t *wait_u
 {
     double ahead = 0;
 
+    if (host->budget == NULL) {
+        struct transfer *each = host->first;
+
+        *wait_us = host->rest_mono_us - now_us;
+        if (each == NULL || *wait_us <= FETCH_WAIT_MAX_US) {
+            return NULL;
+        }
+        unlink_waiting(host, each);
+        return each;
+    }
     for (struct transfer *each = host->first; host->budget != NULL && each != NULL;
          each = each->next) {
         *wait_us = budget_wait_us(host->budget, each->cost, ahead, each->source_hash, now_us);

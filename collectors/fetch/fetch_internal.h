@@ -175,6 +175,8 @@ struct host {
     size_t active;                 /* transfers under way */
     double tokens;                 /* requests that may go now; at most max(1, rate) */
     int64_t mono_us;               /* when tokens was brought up to date */
+    int64_t rest_mono_us;          /* without a budget: nothing goes before; 0: no rest */
+    int64_t refusals;              /* likewise: "too many" in a row, without saying until when */
     uint64_t turn;                 /* of the transfer that went last */
     struct transfer *first, *last; /* waiting, in order of (turn, arrival) */
     struct host *next_waiting;     /* in the fetcher's ring of hosts with a queue */
@@ -209,6 +211,10 @@ struct transfer *hosts_next(struct hosts *hosts, int64_t concurrent, double rate
 /* Takes a waiting transfer whose budget makes it wait longer than FETCH_WAIT_MAX_US, *wait_us, out
  * of its queue; NULL: none. */
 struct transfer *host_give_up(struct host *host, int64_t now_us, int64_t *wait_us);
+/* What an answer says of whether the host wants to be left alone. */
+void host_read_answer(struct host *host, const struct transfer *transfer, int64_t mono_us);
+/* How long the host of this name wants to be left alone; 0: not at all. */
+int64_t host_wait_us(const struct hosts *hosts, const char *name, int64_t mono_us);
 
 /* A transfer is no longer under way. */
 void host_release(struct transfer *transfer);

@@ -138,10 +138,34 @@ static int64_t reset_of(const struct window *window, const struct transfer *tran
                : by_server_us;
 }
 
+/* How long it wants to be left alone; 0: not at all. told: by what is left of a quota already. */
+static int64_t rest_of(const struct transfer *transfer, const struct fetch_answer *answer,
+                       bool told, int64_t *refusals)
+{
+    int64_t rest_us = REST_FIRST_US;
+
+    if (transfer->status != 429 && transfer->status != 503) {
+        *refusals = transfer->status < 400 ? 0 : *refusals;
+        return 0;
+    }
+    if (answer->retry_after_us >= 0) {
+        return answer->retry_after_us;
+    }
+    if (transfer->status != 429 || told) {
+        return 0;
+    }
+    for (int64_t i = 0; i < *refusals && rest_us < REST_MOST_US; i++) {
+        rest_us *= 2;
+    }
+    (*refusals)++;
+    return rest_us > REST_MOST_US ? REST_MOST_US : rest_us;
+}
+
 void budget_read_answer(struct budget *budget, const struct transfer *transfer, int64_t now_us)
 {
     struct fetch_answer answer;
     bool told = false;
+    int64_t rest_us = 0;
 
     if (transfer->status == 0) {
         return;
@@ -159,19 +183,23 @@ void budget_read_answer(struct budget *budget, const struct transfer *transfer, 
             told = told || (left < 1 && reset_us > 0);
         }
     }
-    if (transfer->status != 429 && transfer->status != 503) {
-        budget->refusals = transfer->status < 400 ? 0 : budget->refusals;
+    rest_us = rest_of(transfer, &answer, told, &budget->refusals);
+    if (rest_us > 0) {
+        budget_rest(budget, rest_us, now_us);
+    }
+}
+
+void host_read_answer(struct host *host, const struct transfer *transfer, int64_t mono_us)
+{
+    struct fetch_answer answer;
+    int64_t rest_us = 0;
+
+    if (transfer->status == 0 || host->opened) {
         return;
     }
-    if (answer.retry_after_us >= 0) {
-        budget_rest(budget, answer.retry_after_us, now_us);
-    } else if (transfer->status == 429 && !told) {
-        int64_t rest_us = REST_FIRST_US;
-
-        for (int64_t i = 0; i < budget->refusals && rest_us < REST_MOST_US; i++) {
-            rest_us *= 2;
-        }
-        budget->refusals++;
-        budget_rest(budget, rest_us > REST_MOST_US ? REST_MOST_US : rest_us, now_us);
+    transfer_answer(&answer, transfer);
+    rest_us = rest_of(transfer, &answer, false, &host->refusals);
+    if (rest_us > 0 && mono_us + rest_us > host->rest_mono_us) {
+        host->rest_mono_us = mono_us + rest_us;
     }
 }

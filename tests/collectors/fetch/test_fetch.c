@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "collectors/fetch/fetch.h"
+#include "collectors/fetch/fetch_internal.h"
 #include "common/clock.h"
 #include "tests/collectors/fetch/hostile.h"
 
@@ -567,6 +568,46 @@ static void hosts_opened_by_allow_have_no_budget(void **state)
     fetch_close(fetch);
 }
 
+/* What `allow` opens is not left alone: here, where all is opened, the host is told after the fact.
+ */
+static const struct fetch_answer *ask_closed(struct fetch *fetch, const char *url)
+{
+    const struct fetch_answer *answer = ask(fetch, url);
+    struct host *host = fetch->hosts.items[0];
+    struct transfer transfer = *fetch->given;
+
+    assert_int_equal(fetch->hosts.count, 1);
+    host->opened = false;
+    host_read_answer(host, &transfer, clock_mono_us());
+    return answer;
+}
+
+/* A host without a budget that says "too many" is left alone by all sources. */
+static void a_host_that_refuses_is_left_alone(void **state)
+{
+    struct fetch *fetch = open_with(&config);
+    struct ear_error err = {0};
+    const char *url = address_of(*state, "/echo");
+    int64_t began_us = 0;
+
+    assert_int_equal(ask(fetch, address_of(*state, "/status?code=429&after=120"))->status, 429);
+    assert_int_equal(fetch_rest_us(fetch, url), 0); /* it is opened */
+    assert_int_equal(ask_closed(fetch, address_of(*state, "/status?code=429&after=120"))->status,
+                     429);
+    assert_in_range(fetch_rest_us(fetch, url), 110 * INT64_C(1000000), 120 * INT64_C(1000000));
+    assert_int_equal(
+        fetch_start(fetch, &(struct fetch_request){.url = url, .source = "other"}, NULL, &err), -1);
+    assert_int_equal(err.kind, EAR_RETRY);
+    fetch_close(fetch);
+
+    fetch = open_with(&config); /* a short rest is waited out */
+    assert_int_equal(ask_closed(fetch, address_of(*state, "/status?code=429"))->status, 429);
+    began_us = clock_mono_us();
+    assert_int_equal(ask(fetch, url)->status, 200);
+    assert_in_range(clock_mono_us() - began_us, 800000, 5000000);
+    fetch_close(fetch);
+}
+
 static void transfers_at_once_are_limited(void **state)
 {
     struct fetch_config few = config;
@@ -707,6 +748,7 @@ int main(void)
         cmocka_unit_test(a_host_has_a_budget),
         cmocka_unit_test(sources_take_turns),
         cmocka_unit_test(hosts_opened_by_allow_have_no_budget),
+        cmocka_unit_test(a_host_that_refuses_is_left_alone),
         cmocka_unit_test(transfers_at_once_are_limited),
         cmocka_unit_test(memory_is_bounded_over_all_transfers),
         cmocka_unit_test(a_turn_without_answers_ends_in_time),
