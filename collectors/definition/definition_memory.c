@@ -3,9 +3,9 @@
  * What is kept between polls, beside the cursors proper: which value a record had when its children
  * were last asked for, and which posts a list showed, so that one that is gone is missed. Both are
  * bounded; what was not used for longest is forgotten first, which costs a request, never a post.
- * How it becomes JSON: definition_memory_json.c.
+ * How it becomes JSON: definition_memory_read.c and …_write.c.
  */
-#include "collectors/definition/engine_internal.h"
+#include "collectors/definition/engine_memory.h"
 
 #include <stdlib.h>
 #include <string.h>
