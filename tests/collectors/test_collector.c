@@ -1146,7 +1146,7 @@ static void a_log_that_takes_nothing_loses_and_doubles_nothing(void **state)
     while (survive("collect.before-commit", pass, "enospc")) {
         pass++;
     }
-    assert_true(pass > 5);
+    assert_true(pass > 2); /* how many steps share a commit depends on how quick they are */
 }
 
 static int start_server(void **state)
