@@ -169,132 +169,6 @@ static void replace(char **field, const char *text)
 
 /* --- emitting --- */
 
-static char *escape_html(const char *text)
-{
-    size_t size = strlen(text);
-    char *out = malloc(size * 5 + 1);
-    char *at = out;
-
-    if (out == NULL) {
-        return NULL;
-    }
-    for (; *text != '\0'; text++) {
-        switch (*text) {
-        case '&':
-            at = stpcpy(at, "&amp;");
-            break;
-        case '<':
-            at = stpcpy(at, "&lt;");
-            break;
-        case '\n':
-            at = stpcpy(at, "<br>");
-            break;
-        default:
-            *at++ = *text;
-        }
-    }
-    *at = '\0';
-    return out;
-}
-
-/* What a comment belongs to: the entry whose feed it came from, or what it says itself. */
-static void place_comment(const struct feed_state *state, const struct feed_entry *entry,
-                          struct source_record *record, char **thread)
-{
-    const char *sign = entry->parent != NULL ? strstr(entry->parent, "#comment") : NULL;
-
-    record->parent = entry->parent;
-    if (state->comments != NULL && state->comments->parent[0] != '\0') {
-        record->parent = entry->parent != NULL ? entry->parent : state->comments->parent;
-        record->thread = state->comments->parent;
-    } else if (sign != NULL) { /* an answer to a comment */
-        *thread = strndup(entry->parent, (size_t)(sign - entry->parent));
-        record->thread = *thread;
-    } else {
-        record->thread = entry->parent != NULL ? entry->parent : entry->guid;
-    }
-    if (record->parent != NULL) {
-        record->title = NULL; /* "Comment on X by Y" is the server's, not the author's */
-    }
-}
-
-static int reject_entry(const struct feed_entry *entry, const char *code, const char *reason,
-                        const struct source_output *output, struct ear_error *err)
-{
-    char item[40];
-
-    snprintf(item, sizeof item, "entry %zu", entry->number);
-    return output->reject(output->user, item, code, reason, entry->guid, strlen(entry->guid), err);
-}
-
-/* Both HTML if either is: a record has one format. */
-static int choose_text(const struct feed_entry *entry, struct source_record *record, char **escaped,
-                       struct ear_error *err)
-{
-    bool has_text = entry->text != NULL;
-    const char *text = has_text ? entry->text : entry->summary;
-    bool html = has_text ? entry->text_html : entry->summary_html;
-    const char *title = record->title;
-
-    if (text == NULL || (title != NULL && html != entry->title_html)) {
-        const char *plain = text == NULL ? "" : html ? title : text;
-
-        *escaped = escape_html(plain);
-        if (*escaped == NULL) {
-            return ear_fail_memory(err, "an entry of a feed");
-        }
-        if (text == NULL) {
-            html = entry->title_html;
-            text = *escaped;
-        } else if (html) {
-            record->title = *escaped;
-        } else {
-            text = *escaped;
-            html = true;
-        }
-    }
-    record->format = html ? SOURCE_HTML : SOURCE_PLAIN;
-    record->text = text;
-    record->text_length = strlen(text);
-    return 0;
-}
-
-static int emit_entry(struct feed_state *state, const struct feed_entry *entry,
-                      const struct source_output *output, struct ear_error *err)
-{
-    int result = -1;
-    char *thread = NULL;
-    char *escaped = NULL;
-    struct source_record record = {
-        .native_id = entry->guid,
-        .url = entry->link,
-        .title = entry->title,
-        .author_id = entry->author != NULL ? entry->author : entry->author_link,
-        .author_name = entry->author,
-        .lang = entry->lang,
-        .created_us = entry->created_us,
-        .edited_us = entry->edited_us,
-        .rating = -1,
-        .likes = -1,
-        .replies = entry->comments,
-        .shares = -1,
-        .views = -1,
-        .repaired = state->page.repaired,
-    };
-
-    place_comment(state, entry, &record, &thread);
-    if (entry->too_large) {
-        result = reject_entry(entry, "too_large", "a text of more than 8 MiB", output, err);
-    } else if (entry->text == NULL && entry->summary == NULL && record.title == NULL) {
-        result = reject_entry(entry, "schema", "it has neither a title nor a text", output, err);
-    } else if (choose_text(entry, &record, &escaped, err) == 0) {
-        result = output->emit(output->user, &record, err);
-    }
-    free(thread);
-    free(escaped);
-    return result;
-}
-
 /* What is to be kept of a page, once its last entry is emitted. */
 static int page_emitted(struct feed_state *state, struct ear_error *err)
 {
@@ -533,7 +407,9 @@ static int emit_piece(struct feed_state *state, const struct source_output *outp
          state->next_entry++) {
         const struct feed_entry *entry = &state->page.entries[state->next_entry];
 
-        if (!entry->repeated && emit_entry(state, entry, output, err) != 0) {
+        if (!entry->repeated &&
+            entry_emit(entry, state->comments == NULL ? NULL : state->comments->parent,
+                       state->page.repaired, output, err) != 0) {
             return -1;
         }
     }

@@ -98,6 +98,16 @@ char *page_decode(const struct page_source *source, size_t *length, bool *repair
 /* Whether it is a web page: seen by what it begins with, whatever its type says. */
 bool page_is_html(const struct page_source *source);
 
+/* --- feed_emit.c --- */
+
+/*
+ * Tells an entry, or rejects it. of: guid of the entry whose comment feed it stands in; "": it is
+ * the whole site's; NULL: it is no comment feed. repaired: its page's bytes were mended.
+ */
+EAR_MUST_CHECK
+int entry_emit(const struct feed_entry *entry, const char *of, bool repaired,
+               const struct source_output *output, struct ear_error *err);
+
 /* --- a site's address: feed_find.c --- */
 
 /* Where a web page says its feeds are. Whole URLs, the caller's to free; NULL: nowhere. */
@@ -174,6 +184,14 @@ EAR_MUST_CHECK
 int memory_note_items(struct feed_memory *memory, const struct feed_page *page,
                       struct ear_error *err);
 
+/*
+ * The missing item to ask for next; NULL: none is due. One that is there all the same is asked for
+ * again after an hour and after a day (what a cache still shows), then dropped.
+ */
+struct feed_item *memory_next_missing(struct feed_memory *memory, int64_t now_us);
+void memory_note_there(struct feed_memory *memory, struct feed_item *item, int64_t now_us);
+void memory_drop_item(struct feed_memory *memory, struct feed_item *item);
+
 /* --- feed_trust.c --- */
 
 /* Whether the page is to be asked for without a condition: servers answer 304 that have something
@@ -184,6 +202,11 @@ bool memory_distrusts(const struct feed_memory *memory, int64_t every_us, int64_
 void memory_note_page(struct feed_memory *memory, const struct feed_page *page, const char *etag,
                       const char *last_modified, bool asked, int64_t now_us);
 
+/* --- feed_comments.c --- */
+
+/* Frees what it holds. */
+void comments_clear(struct feed_comments *comments);
+
 /* After a page: the comment feeds that its entries name. */
 EAR_MUST_CHECK
 int memory_note_comments(struct feed_memory *memory, const struct feed_page *page,
@@ -192,14 +215,6 @@ int memory_note_comments(struct feed_memory *memory, const struct feed_page *pag
 /* The comment feed of the whole site, on its page; NULL: it names none. */
 EAR_MUST_CHECK
 int memory_note_site_comments(struct feed_memory *memory, const char *url, struct ear_error *err);
-
-/*
- * The missing item to ask for next; NULL: none is due. One that is there all the same is asked for
- * again after an hour and after a day (what a cache still shows), then dropped.
- */
-struct feed_item *memory_next_missing(struct feed_memory *memory, int64_t now_us);
-void memory_note_there(struct feed_memory *memory, struct feed_item *item, int64_t now_us);
-void memory_drop_item(struct feed_memory *memory, struct feed_item *item);
 
 /*
  * The comment feed to ask for next, the one asked for longest ago first; NULL: none is due. Where

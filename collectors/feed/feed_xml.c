@@ -9,118 +9,13 @@
  * somebody forgot to escape), these are written into the capture, so that it is HTML again.
  */
 #include "collectors/feed/feed_internal.h"
+#include "collectors/feed/feed_xml_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "common/markup/markup.h"
-
-enum space { CORE, ATOM, DC, DCTERMS, CONTENT, SLASH, WFW, THREAD, MEDIA, ORIGIN, ITUNES, OTHER };
-
-static const struct {
-    const char *uri;
-    enum space space;
-} spaces[] = {
-    {"", CORE},
-    {"http://purl.org/rss/1.0/", CORE},
-    {"http://my.netscape.com/rdf/simple/0.9/", CORE},
-    {"http://channel.netscape.com/rdf/simple/0.9/", CORE},
-    {"http://backend.userland.com/rss2", CORE},
-    {"http://www.w3.org/2005/Atom", ATOM},
-    {"http://purl.org/atom/ns#", ATOM},
-    {"atom", ATOM},
-    {"http://purl.org/dc/elements/1.1/", DC},
-    {"http://purl.org/dc/elements/1.0/", DC},
-    {"dc", DC},
-    {"http://purl.org/dc/terms/", DCTERMS},
-    {"dcterms", DCTERMS},
-    {"http://purl.org/rss/1.0/modules/content/", CONTENT},
-    {"content", CONTENT},
-    {"http://purl.org/rss/1.0/modules/slash/", SLASH},
-    {"slash", SLASH},
-    {"http://wellformedweb.org/CommentAPI/", WFW},
-    {"wfw", WFW},
-    {"http://purl.org/syndication/thread/1.0", THREAD},
-    {"thr", THREAD},
-    {"http://search.yahoo.com/mrss/", MEDIA},
-    {"media", MEDIA},
-    {"http://rssnamespace.org/feedburner/ext/1.0", ORIGIN},
-    {"feedburner", ORIGIN},
-    {"http://www.itunes.com/dtds/podcast-1.0.dtd", ITUNES},
-    {"itunes", ITUNES},
-};
-
-enum field {
-    NOTHING,
-    GUID,
-    LINK,
-    TITLE,
-    TEXT,
-    SUMMARY,
-    AUTHOR,
-    AUTHOR_LINK,
-    AUTHOR_MAIL,
-    PUBLISHED,
-    UPDATED,
-    COMMENTS_FEED,
-    COMMENTS,
-    LANG
-};
-
-struct known {
-    enum space space;
-    const char *name;
-    enum field field;
-};
-
-/* Children of an entry. */
-static const struct known entry_fields[] = {
-    {CORE, "guid", GUID},
-    {CORE, "link", LINK},
-    {CORE, "title", TITLE},
-    {CORE, "description", SUMMARY},
-    {CORE, "author", AUTHOR},
-    {CORE, "pubDate", PUBLISHED},
-    {CORE, "pubdate", PUBLISHED},
-    {ATOM, "id", GUID},
-    {ATOM, "title", TITLE},
-    {ATOM, "content", TEXT},
-    {ATOM, "summary", SUMMARY},
-    {ATOM, "published", PUBLISHED},
-    {ATOM, "issued", PUBLISHED},
-    {ATOM, "created", PUBLISHED},
-    {ATOM, "updated", UPDATED},
-    {ATOM, "modified", UPDATED},
-    {DC, "creator", AUTHOR},
-    {DC, "date", PUBLISHED},
-    {DC, "title", TITLE},
-    {DC, "description", SUMMARY},
-    {DC, "language", LANG},
-    {DCTERMS, "created", PUBLISHED},
-    {DCTERMS, "issued", PUBLISHED},
-    {DCTERMS, "modified", UPDATED},
-    {CONTENT, "encoded", TEXT},
-    {SLASH, "comments", COMMENTS},
-    {WFW, "commentRss", COMMENTS_FEED},
-    {WFW, "commentRSS", COMMENTS_FEED},
-    {THREAD, "total", COMMENTS},
-    {MEDIA, "description", SUMMARY},
-    {ORIGIN, "origLink", LINK},
-    {ITUNES, "author", AUTHOR},
-    {ITUNES, "summary", SUMMARY},
-};
-
-/* Children of <author>. */
-static const struct known author_fields[] = {
-    {ATOM, "name", AUTHOR},
-    {ATOM, "uri", AUTHOR_LINK},
-    {ATOM, "url", AUTHOR_LINK},
-    {ATOM, "email", AUTHOR_MAIL},
-};
-
-/* Of the channel or feed itself. */
-static const struct known feed_fields[] = {{CORE, "language", LANG}, {DC, "language", LANG}};
 
 /* A page of 16 MiB may be six times as long once it is escaped. */
 enum { BASES_MAX = 16, CAPTURE_MAX = 8 * 1024 * 1024, CAPTURES_MAX = 24 * 1024 * 1024 };
@@ -155,23 +50,9 @@ struct reader {
 
 static enum space space_of(const struct reader *reader, const char *uri)
 {
-    for (size_t i = 0; i < sizeof spaces / sizeof spaces[0]; i++) {
-        if (strcmp(spaces[i].uri, uri) == 0) {
-            return spaces[i].space;
-        }
-    }
-    return reader->core != NULL && strcmp(reader->core, uri) == 0 ? CORE : OTHER;
-}
+    const enum space space = xml_space(uri);
 
-static enum field field_of(const struct known known[], size_t count, enum space space,
-                           const char *name)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (known[i].space == space && strcmp(known[i].name, name) == 0) {
-            return known[i].field;
-        }
-    }
-    return NOTHING;
+    return space == OTHER && reader->core != NULL && strcmp(reader->core, uri) == 0 ? CORE : space;
 }
 
 static const char *attribute(const struct markup_attribute attributes[], size_t count,
@@ -525,8 +406,7 @@ static void open_in_entry(struct reader *reader, enum space space, const char *n
     enum field field = NOTHING;
 
     if (reader->author_depth > 0 && reader->depth == reader->author_depth + 1) {
-        field =
-            field_of(author_fields, sizeof author_fields / sizeof author_fields[0], space, name);
+        field = xml_author_field(space, name);
     } else if (child && space == ATOM && strcmp(name, "author") == 0) {
         reader->author_depth = reader->depth;
     } else if (child && space == ATOM && strcmp(name, "link") == 0) {
@@ -534,7 +414,7 @@ static void open_in_entry(struct reader *reader, enum space space, const char *n
     } else if (child && space == THREAD && strcmp(name, "in-reply-to") == 0) {
         set_copy(&entry->parent, attribute(attributes, count, "ref"));
     } else if (child || (space == MEDIA && strcmp(name, "description") == 0)) {
-        field = field_of(entry_fields, sizeof entry_fields / sizeof entry_fields[0], space, name);
+        field = xml_entry_field(space, name);
     }
     if (field == GUID && space == CORE) {
         const char *permanent = attribute(attributes, count, "isPermaLink");
@@ -556,10 +436,9 @@ static void open_in_feed(struct reader *reader, enum space space, const char *na
     enum field field = NOTHING;
 
     if (reader->author_depth > 0 && reader->depth == reader->author_depth + 1) {
-        field =
-            field_of(author_fields, sizeof author_fields / sizeof author_fields[0], space, name);
+        field = xml_author_field(space, name);
     } else if (reader->depth == reader->root_depth + 1) {
-        field = field_of(feed_fields, sizeof feed_fields / sizeof feed_fields[0], space, name);
+        field = xml_feed_field(space, name);
         if (space == ATOM && strcmp(name, "author") == 0) {
             reader->author_depth = reader->depth;
         }

@@ -10,14 +10,9 @@
 #include "collectors/file/file.h"
 #include "collectors/file/file_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/config/config.h"
 #include "common/instant.h"
@@ -179,154 +174,27 @@ done:
 
 /* --- which files --- */
 
-/* Writes a text with what a pattern would take for its own escaped. */
-static char *escape(char *at, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if (strchr("*?[\\", *text) != NULL) {
-            *at++ = '\\';
-        }
-        *at++ = *text;
-    }
-    *at = '\0';
-    return at;
-}
-
-/* The pattern from the root. What the configuration's folder is called is no pattern, and neither
- * is the name of a file that is there. */
-static char *pattern_of(const struct file_state *state)
-{
-    const char *base = state->poll->settings->base_dir;
-    const char *path = state->config->path;
-    char *literal = NULL;
-    char *pattern = NULL;
-    char *at = NULL;
-    bool relative = path[0] != '/' && base != NULL;
-
-    if (asprintf(&literal, "%s%s%s", relative ? base : "", relative ? "/" : "", path) < 0) {
-        return NULL;
-    }
-    pattern = malloc(2 * strlen(literal) + 1);
-    if (pattern != NULL && access(literal, F_OK) == 0) {
-        escape(pattern, literal);
-    } else if (pattern != NULL) {
-        at = escape(pattern, relative ? base : "");
-        (void)snprintf(at, strlen(path) + 2, "%s%s", relative ? "/" : "", path);
-    }
-    free(literal);
-    return pattern;
-}
-
-static bool is_folder(const char *path)
-{
-    struct stat status;
-
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
-}
-
-/* Where nothing was found: that is no answer when the folder that was to be looked into may not be
- * read, or when a plain name names nothing. */
-static int explain_nothing(const struct file_state *state, struct ear_error *err)
-{
-    const char *base = state->poll->settings->base_dir;
-    const char *path = state->config->path;
-    size_t length = strcspn(path, "*?[");
-    bool plain = path[length] == '\0';
-    char *folder = NULL;
-    int result = 0;
-
-    while (!plain && length > 0 && path[length - 1] != '/') {
-        length--;
-    }
-    if (asprintf(&folder, "%s/%.*s", path[0] != '/' && base != NULL ? base : "", (int)length,
-                 path) < 0) {
-        return ear_fail_memory(err, "a file source");
-    }
-    if (faccessat(AT_FDCWD, folder, R_OK | X_OK, AT_EACCESS) != 0 && errno == EACCES) {
-        result = ear_fail(err, EAR_RETRY,
-                          "the folder of '%.300s' may not be read: permission denied; let the user "
-                          "that runs this read it",
-                          path);
-    } else if (plain && !is_folder(folder)) {
-        result = ear_fail(err, EAR_RETRY, "there is no file '%.300s'; mend 'path', or put it there",
-                          path);
-    }
-    free(folder);
-    return result;
-}
-
-/* Matches the pattern; a folder stands for the files in it. */
-static int match(struct file_state *state, const char *pattern, struct ear_error *err)
-{
-    /* NOLINTNEXTLINE(concurrency-mt-unsafe): it is unsafe for ~ only, which is not asked for */
-    int got = glob(pattern, 0, NULL, &state->found);
-
-    state->listed = true;
-    if (got == 0 && state->found.gl_pathc == 1 && is_folder(state->found.gl_pathv[0])) {
-        char *inside = NULL;
-
-        if (asprintf(&inside, "%s/*", pattern) < 0) {
-            return ear_fail_memory(err, "a file source");
-        }
-        globfree(&state->found);
-        /* NOLINTNEXTLINE(concurrency-mt-unsafe): as above */
-        got = glob(inside, 0, NULL, &state->found);
-        free(inside);
-    }
-    if (got == GLOB_NOSPACE) {
-        return ear_fail_memory(err, "a file source");
-    }
-    if (got == GLOB_NOMATCH) {
-        state->found.gl_pathc = 0;
-        return explain_nothing(state, err);
-    }
-    if (state->found.gl_pathc > FILE_FILES_MAX) {
-        return ear_fail(err, EAR_CONFIG,
-                        "'%.200s' matches %zu files, and one source reads %d; move what is done "
-                        "away, or make two sources",
-                        state->config->path, (size_t)state->found.gl_pathc, FILE_FILES_MAX);
-    }
-    return 0;
-}
-
-/* What a file is called in cursor and rejects: without the configuration's folder. */
 static const char *name_of(const struct file_state *state, const char *path)
 {
-    const char *base = state->poll->settings->base_dir;
-    size_t length = base != NULL ? strlen(base) : 0;
-
-    if (strncmp(path, "/proc/self/fd/", 14) == 0) {
-        return "stdin"; /* what `import -` hands over */
-    }
-    return length > 0 && strncmp(path, base, length) == 0 && path[length] == '/' ? path + length + 1
-                                                                                 : path;
+    return files_name(state->poll->settings->base_dir, path);
 }
 
 static int list_files(struct file_state *state, struct ear_error *err)
 {
-    char *pattern = pattern_of(state);
-    int result = -1;
-
-    if (pattern == NULL) {
-        return ear_fail_memory(err, "a file source");
-    }
-    if (match(state, pattern, err) != 0) {
-        goto done;
+    state->listed = true;
+    if (files_find(&state->found, state->poll->settings->base_dir, state->config->path, err) != 0) {
+        return -1;
     }
     for (size_t i = 0; i < state->found.gl_pathc; i++) {
         struct file_mark *mark =
             file_memory_mark(&state->memory, name_of(state, state->found.gl_pathv[i]), err);
 
         if (mark == NULL) {
-            goto done;
+            return -1;
         }
         mark->present = true;
     }
-    result = 0;
-
-done:
-    free(pattern);
-    return result;
+    return 0;
 }
 
 /* --- one file --- */

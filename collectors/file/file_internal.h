@@ -2,6 +2,7 @@
 #ifndef EARSHOT_COLLECTORS_FILE_FILE_INTERNAL_H
 #define EARSHOT_COLLECTORS_FILE_FILE_INTERNAL_H
 
+#include <glob.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -86,6 +87,20 @@ int delimiter_of(const char *word);
 
 /* A hash of all that decides how a row becomes a post: when it changes, files are read again. */
 struct hash128 config_hash(const struct file_config *config, const struct file_map *map);
+
+/* --- which files: file_find.c --- */
+
+/*
+ * The files that a path stands for: a file, a folder (all in it) or a pattern; base: the folder
+ * that a relative one begins at, NULL: none. *out is the caller's to globfree, also after a
+ * failure; all zero before. -1: EAR_RETRY (there is none where one was named, or it may not be
+ * looked for), EAR_CONFIG (more than FILE_FILES_MAX), EAR_FATAL.
+ */
+EAR_MUST_CHECK
+int files_find(glob_t *out, const char *base, const char *path, struct ear_error *err);
+
+/* What a file is called in cursor and rejects: without the folder `base`. Borrowed from `path`. */
+const char *files_name(const char *base, const char *path);
 
 /* --- CSV --- */
 
