@@ -47,17 +47,18 @@ void rate_free(struct rate *rate)
     }
 }
 
-/* Who has an IPv6 address has 2^64 of them: the network counts. */
+/* Who has an IPv6 address has 2^64 of them: the network counts. (IPv4 within IPv6 is one network.)
+ */
 static uint64_t hash_of(const char *address, const char *purpose)
 {
-    unsigned char bytes[16];
+    struct in6_addr six;
     char text[192];
     struct hash128 hash;
     uint64_t number = 0;
 
-    if (inet_pton(AF_INET6, address, bytes) == 1) {
-        memset(bytes + 8, 0, 8);
-        (void)inet_ntop(AF_INET6, bytes, text, INET6_ADDRSTRLEN);
+    if (inet_pton(AF_INET6, address, &six) == 1 && !IN6_IS_ADDR_V4MAPPED(&six)) {
+        memset(six.s6_addr + 8, 0, 8);
+        (void)inet_ntop(AF_INET6, &six, text, INET6_ADDRSTRLEN);
     } else {
         snprintf(text, sizeof text, "%.64s", address);
     }

@@ -16,6 +16,7 @@ enum { ANSWER_MAX = 8 * 1024, WRONG_TOKENS_PER_MINUTE = 20, KEY_MAX = 255, LOG_F
 
 static const char INGEST_PATH[] = "/ingest/";
 static const char FORM_PATH[] = "/form/";
+static const char WRONG_TOKEN[] = "/ingest"; /* a purpose that no form can be called */
 
 static const char *after(const char *path, const char *prefix)
 {
@@ -131,7 +132,7 @@ static const char *address_of(const struct ingest *ingest, const struct http_req
                               char out[HTTP_ADDRESS_SIZE])
 {
     const struct ear_strings *proxies = &ingest->config.settings->ingest_proxies;
-    const char *list = http_header(request, "X-Forwarded-For");
+    const char *list = http_header_last(request, "X-Forwarded-For"); /* proxies add to its end */
     const char *last = list == NULL ? NULL : strrchr(list, ',');
 
     http_address(request, out);
@@ -170,7 +171,7 @@ static bool admit_sender(struct ingest *ingest, const struct http_request *reque
         is_token(token, given + 7 + strspn(given + 7, " "))) {
         return true;
     }
-    wait_s = rate_take(ingest->rate, address_of(ingest, request, address), "token",
+    wait_s = rate_take(ingest->rate, address_of(ingest, request, address), WRONG_TOKEN,
                        WRONG_TOKENS_PER_MINUTE, clock_mono_us());
     if (wait_s > 0) {
         refuse_for_now(answer, wait_s);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/http/http_server.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -11,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -183,15 +186,44 @@ const char *http_header(const struct http_request *request, const char *name)
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
+struct finding {
+    const char *name, *value;
+};
+
+static enum MHD_Result note_header(void *user, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    struct finding *finding = user;
+
+    (void)kind;
+    finding->value = strcasecmp(name, finding->name) == 0 ? value : finding->value;
+    return MHD_YES;
+}
+
+const char *http_header_last(const struct http_request *request, const char *name)
+{
+    struct finding finding = {.name = name};
+
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, note_header, &finding);
+    return finding.value;
+}
+
 const char *http_address(const struct http_request *request, char out[HTTP_ADDRESS_SIZE])
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
-    socklen_t length = address != NULL && address->sa_family == AF_INET6
-                           ? (socklen_t)sizeof(struct sockaddr_in6)
-                           : (socklen_t)sizeof(struct sockaddr_in);
+    socklen_t length = (socklen_t)sizeof(struct sockaddr_in);
 
+    if (address != NULL && address->sa_family == AF_INET6) {
+        const struct in6_addr *six =
+            &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+
+        if (IN6_IS_ADDR_V4MAPPED(six)) {
+            return inet_ntop(AF_INET, six->s6_addr + 12, out, HTTP_ADDRESS_SIZE);
+        }
+        length = (socklen_t)sizeof(struct sockaddr_in6);
+    }
     if (address == NULL ||
         getnameinfo(address, length, out, HTTP_ADDRESS_SIZE, NULL, 0, NI_NUMERICHOST) != 0) {
         out[0] = '\0';

@@ -45,8 +45,11 @@ struct http_answer {
 
 const char *http_query(const struct http_request *request, const char *name);
 const char *http_header(const struct http_request *request, const char *name);
+/* The last of several of that name: what stood there before a proxy added its own is not its. */
+const char *http_header_last(const struct http_request *request, const char *name);
 
-/* The address of who asks, as it is written, without its port; "" where it cannot be told. */
+/* The address of who asks, as it is written, without its port; "" where it cannot be told. One of
+ * IPv4 is written so on a socket of IPv6 too. */
 const char *http_address(const struct http_request *request, char out[HTTP_ADDRESS_SIZE]);
 
 /* Adds a header to the answer (its name borrowed); one whose value is too long, or that is one too

@@ -99,6 +99,21 @@ static void echo(void *user, const struct http_request *request, struct http_ans
         request->body == NULL ? "-" : request->body);
 }
 
+/* Who asks, and what the last proxy said of that. */
+static void tell_who(void *user, const struct http_request *request, struct http_answer *answer)
+{
+    char address[HTTP_ADDRESS_SIZE];
+    const char *last = http_header_last(request, "X-Forwarded-For");
+    int length = 0;
+
+    (void)user;
+    answer->type = "text/plain";
+    length = asprintf(&answer->body, "who=%s last=%s", http_address(request, address),
+                      last == NULL ? "-" : last);
+    assert_true(length > 0);
+    answer->body_length = (size_t)length;
+}
+
 static void be_empty(void *user, const struct http_request *request, struct http_answer *answer)
 {
     (void)user;
@@ -106,11 +121,9 @@ static void be_empty(void *user, const struct http_request *request, struct http
     answer->status = 204;
 }
 
-static const struct http_route routes[] = {{"GET", "/echo", echo},
-                                           {"POST", "/echo", echo},
-                                           {"GET", "/under/*", echo},
-                                           {"GET", "/empty", be_empty},
-                                           {0}};
+static const struct http_route routes[] = {{"GET", "/echo", echo},    {"POST", "/echo", echo},
+                                           {"GET", "/under/*", echo}, {"GET", "/empty", be_empty},
+                                           {"GET", "/who", tell_who}, {0}};
 
 static int served;
 
@@ -259,6 +272,29 @@ static void a_client_that_drips_is_cut(void **state)
     assert_in_range(seconds, 10, 13);
 }
 
+static void an_address_is_told_alike_on_either_kind_of_socket(void **state)
+{
+    struct http_config config = {
+        .listen = "[::]:0", .routes = routes, .user = &served, .body_limit_bytes = BODY_LIMIT};
+    struct http_server *both = NULL;
+    struct ear_error err = {0};
+
+    assert_has(ask(http_server_port(*state), "GET /who" END), "who=127.0.0.1 last=-");
+    if (http_server_open(&both, &config, &err) != 0) {
+        skip(); /* no IPv6 here */
+    }
+    assert_has(ask(http_server_port(both), "GET /who" END), "who=127.0.0.1 last=-");
+    http_server_close(both);
+}
+
+static void the_last_of_several_headers_is_the_nearest_proxys(void **state)
+{
+    assert_has(ask(http_server_port(*state),
+                   "GET /who HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.9\r\n"
+                   "x-forwarded-for: 198.51.100.7\r\nConnection: close\r\n\r\n"),
+               "last=198.51.100.7");
+}
+
 static void an_address_that_cannot_be_used_is_named(void **state)
 {
     static const struct {
@@ -388,6 +424,8 @@ int main(void)
         cmocka_unit_test(headers_beyond_the_memory_are_refused),
         cmocka_unit_test(one_address_gets_only_so_many_connections),
         cmocka_unit_test(a_client_that_drips_is_cut),
+        cmocka_unit_test(an_address_is_told_alike_on_either_kind_of_socket),
+        cmocka_unit_test(the_last_of_several_headers_is_the_nearest_proxys),
         cmocka_unit_test(an_address_that_cannot_be_used_is_named),
         cmocka_unit_test(health_tells_life_readiness_and_metrics),
         cmocka_unit_test(health_without_a_listener_keeps_its_state),
