@@ -27,6 +27,9 @@
 /* Enough that what came during a commit makes up the next group. */
 enum { THREADS = 16, GROUP_MAX = 64 };
 
+static const char NOT_TAKEN[] =
+    "the log did not take it; nothing is kept of it: send it again in a minute";
+
 /* --- the configuration --- */
 
 static bool is_inlet(const struct source_entry *entry)
@@ -257,8 +260,7 @@ static int commit(struct ingest *ingest, struct group *group, struct ear_error *
     }
     for (size_t i = 0; i < group->count; i++) {
         if (failed) {
-            put_off(ingest, group->items[i], "log",
-                    "the log did not take it; nothing is kept of it: send it again in a minute");
+            put_off(ingest, group->items[i], "log", NOT_TAKEN);
         } else {
             answer(ingest, group->items[i], 202);
         }
@@ -287,7 +289,7 @@ static bool is_refused(struct ingest *ingest, struct delivery *delivery)
     return true;
 }
 
-/* One body as a step. -1: EAR_FATAL. */
+/* One body as a step. -1: whatever does not pass by itself. */
 static int take_in(struct ingest *ingest, struct group *group, struct delivery *delivery,
                    struct ear_error *err)
 {
@@ -303,15 +305,16 @@ static int take_in(struct ingest *ingest, struct group *group, struct delivery *
                   intake_output(ingest->intake), &delivery->fault, &why) != 0 ||
         is_refused(ingest, delivery)) {
         intake_drop(ingest->intake);
-        if (why.kind == EAR_FATAL) {
+        if (why.kind == EAR_NONE || why.kind == EAR_REJECT) {
+            answer(ingest, delivery, 400);
+            return 0;
+        }
+        if (why.kind != EAR_RETRY) {
             *err = why;
             return -1;
         }
-        if (why.kind == EAR_NONE || why.kind == EAR_REJECT) {
-            answer(ingest, delivery, 400);
-        } else {
-            put_off(ingest, delivery, "log", why.message);
-        }
+        log_error("take in what was sent", &why); /* ours alone: it may name the log's place */
+        put_off(ingest, delivery, "log", NOT_TAKEN);
         return 0;
     }
     delivery->counts = *intake_counts(ingest->intake);

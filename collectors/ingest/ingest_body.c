@@ -185,7 +185,7 @@ static int emit_lines(struct emitting *emitting, const char *body, size_t length
         size_t size = end != NULL ? (size_t)(end - body) - at : length - at;
         size_t blanks = 0;
 
-        while (blanks < size && strchr(" \t\r", body[at + blanks]) != NULL) {
+        while (blanks < size && memchr(" \t\r", body[at + blanks], 3) != NULL) {
             blanks++;
         }
         if (blanks < size && emit(emitting, body + at, size, line, err) != 0) {
