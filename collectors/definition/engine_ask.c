@@ -266,7 +266,6 @@ int ask_follow(struct engine *engine, const struct request *request,
     if (begin_asked(engine, request, err) != 0) {
         return -1;
     }
-    engine->asked.follows = true;
     engine->asked.url = strdup(link);
     if (engine->asked.url == NULL) {
         return ear_fail_memory(err, "a request");

@@ -35,6 +35,19 @@ static const char *fill(struct engine *engine, size_t at, const struct template 
     return engine->key_text[at];
 }
 
+/* What the source keeps secret goes into its login. */
+static void hide_secrets(struct engine *engine)
+{
+    const struct definition *definition = engine->definition;
+    size_t count = 0;
+
+    for (size_t i = 0; i < definition->param_count && count < TOKEN_HIDDEN_MAX; i++) {
+        if (definition->params[i].secret) {
+            engine->key.hidden[count++] = engine->params[i];
+        }
+    }
+}
+
 /* What tells this login from another: all that it sends. */
 static int name_login(struct engine *engine, struct ear_error *err)
 {
@@ -78,6 +91,7 @@ static int fill_key(struct engine *engine, struct ear_error *err)
         key->token_at = auth->token.text;
         key->refresh_at = auth->refresh_token.text;
         key->expires_at = auth->expires.text;
+        hide_secrets(engine);
         return name_login(engine, err);
     }
     key->kind = kinds[auth->grant];
@@ -309,7 +323,12 @@ int auth_answer(struct engine *engine, const struct fetch_answer *answer, struct
         turn->wait_us = wait_us;
         return -1;
     }
-    return ask_send(engine, engine->then, turn, err);
+    if (ask_send(engine, engine->then, turn, err) != 0) {
+        /* A reject would keep the answer in hand, and that is a token. */
+        err->kind = err->kind == EAR_REJECT ? EAR_CONFIG : err->kind;
+        return -1;
+    }
+    return 0;
 }
 
 int auth_refused(struct engine *engine, struct ear_error *err)

@@ -7,6 +7,23 @@
 #include <string.h>
 #include <strings.h>
 
+/* Is a member's value this secret, as it is or encoded? */
+static bool is_that(const char *secret, const char *value, size_t length)
+{
+    char *encoded = NULL;
+    bool same = false;
+
+    if (secret == NULL || secret[0] == '\0') {
+        return false;
+    }
+    encoded = template_encode_name(secret);
+    same = (strlen(secret) == length && strncmp(secret, value, length) == 0) ||
+           (encoded != NULL && strlen(encoded) == length && strncmp(encoded, value, length) == 0);
+    free(encoded);
+    return same;
+}
+
+/* Some servers write the token that they were shown into their links. */
 static bool is_secret(const struct engine *engine, const char *name, size_t name_length,
                       const char *value, size_t length)
 {
@@ -18,23 +35,11 @@ static bool is_secret(const struct engine *engine, const char *name, size_t name
         return true;
     }
     for (size_t i = 0; i < definition->param_count; i++) {
-        const char *secret = engine->params[i];
-        char *encoded = NULL;
-        bool same = false;
-
-        if (!definition->params[i].secret || secret == NULL || secret[0] == '\0') {
-            continue;
-        }
-        encoded = template_encode_name(secret);
-        same =
-            (strlen(secret) == length && strncmp(secret, value, length) == 0) ||
-            (encoded != NULL && strlen(encoded) == length && strncmp(encoded, value, length) == 0);
-        free(encoded);
-        if (same) {
+        if (definition->params[i].secret && is_that(engine->params[i], value, length)) {
             return true;
         }
     }
-    return false;
+    return is_that(engine->token, value, length);
 }
 
 /* Takes the members of a URL's query out that hold a secret, in place. */

@@ -37,12 +37,15 @@ static bool has_rel(const char *at, const char *end, const char *rel)
 {
     const size_t length = strlen(rel);
 
-    for (const char *found = at; (found = strcasestr(found, "rel")) != NULL && found < end;
-         found++) {
-        const char *value = found + 3 + strspn(found + 3, " \t");
+    for (const char *found = at + 1; found < end; found++) { /* not beyond: a header is long */
+        const char *value = NULL;
         const char *stop = NULL;
 
-        if (*value != '=' || strchr("; \t", found[-1]) == NULL) {
+        if (strchr("; \t", found[-1]) == NULL || strncasecmp(found, "rel", 3) != 0) {
+            continue;
+        }
+        value = found + 3 + strspn(found + 3, " \t");
+        if (*value != '=') {
             continue;
         }
         value += 1 + strspn(value + 1, " \t");

@@ -30,7 +30,6 @@ struct asked {
     size_t header_count;
     char *etag, *last_modified;
     double cost;
-    bool follows;  /* a link that the server gave: who we are may stand in it already */
     int refreshes; /* tokens that it has used up */
 };
 

@@ -38,6 +38,8 @@ enum token_kind {
     TOKEN_SESSION,            /* a login: its requests are the caller's */
 };
 
+enum { TOKEN_HIDDEN_MAX = 8 };
+
 /* Which credential, all places filled. Borrowed for each call; NULL: not given. What differs in any
  * member is another credential. */
 struct token_key {
@@ -55,6 +57,9 @@ struct token_key {
     const char *refresh_at; /* NULL: none comes */
     const char
         *expires_at; /* seconds of life; NULL: a JWT's `exp` is looked at, else it has none */
+    /* a session: what is secret in its requests, which are the caller's: so that no message holds
+     * it. Tells no credentials apart; NULL: not given */
+    const char *hidden[TOKEN_HIDDEN_MAX];
 };
 
 enum token_state { TOKEN_READY, TOKEN_FETCH, TOKEN_BUSY };

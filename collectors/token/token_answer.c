@@ -19,6 +19,7 @@
 enum { DESCRIPTION_MAX = 160, SECRET_LEAST = 4, JWT_PAYLOAD_MAX = 8 * 1024 };
 
 #define LIFE_MOST_US (3650 * CLOCK_DAY_US)
+#define SECONDS_MOST 1e11 /* since 1970: beyond it is no time */
 
 /* --- what is wrong --- */
 
@@ -31,6 +32,11 @@ static bool is_fit_to_show(const char *text, const struct token_key *key, const 
 {
     for (const char *each = text; *each != '\0'; each++) {
         if ((unsigned char)*each < ' ' || *each == 127) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < TOKEN_HIDDEN_MAX; i++) {
+        if (holds(text, key->hidden[i])) {
             return false;
         }
     }
@@ -157,8 +163,11 @@ static int64_t jwt_end(const char *token, int64_t *issued, struct ear_error *err
     }
     explicit_bzero(payload, sizeof(payload));
     json_free(json);
+    if (!(exp > 0 && exp < SECONDS_MOST)) {
+        return 0;
+    }
     *issued = iat > 0 && iat < exp ? (int64_t)iat : 0;
-    return exp > 0 && exp < 1e11 ? (int64_t)exp : 0;
+    return (int64_t)exp;
 }
 
 static bool seconds_of(double *out, const struct json_node *node)

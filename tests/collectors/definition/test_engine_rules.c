@@ -416,6 +416,55 @@ static void a_crash_while_a_token_is_fetched_costs_nothing(void **state)
     }
 }
 
+/* A server that writes the token it was shown into its links. */
+static void serve_telltale_links(void *world, const struct fetch_request *request,
+                                 struct reply *reply)
+{
+    const char *page = asked_for(request, "n");
+    const int number = page == NULL ? 1 : page[0] - '0';
+
+    (void)world;
+    if (asked_path(request, "/token")) {
+        fputs("{\"access_token\":\"T0KEN/1\",\"expires_in\":3600}", reply->out);
+        return;
+    }
+    assert_null(asked_for(request, "access_token"));
+    assert_string_equal(asked_header(request, "Authorization"), "Bearer T0KEN/1");
+    fprintf(reply->out, "{\"posts\":[{\"id\":%d,\"text\":\"t\",\"created\":%" PRId64 "}]", number,
+            NOON_US / SECOND_US - 60 * number);
+    if (number < 4) {
+        fprintf(reply->out, ",\"next\":\"https://forum.example/posts?access_token=%s&n=%d\"",
+                number == 1 ? "T0KEN/1" : "T0KEN%2F1", number + 1);
+    }
+    fputs("}", reply->out);
+}
+
+static void a_token_in_a_link_is_kept_nowhere(void **state)
+{
+    static const char yaml[] =
+        "earshot: 1\nplatform: place\nchannel: forum\n"
+        "params: {base: {required: true, help: where}, key: {secret: true}, user: {help: whom}}\n"
+        "request: {url: '{base}/posts'}\nrecords: /posts/*\n"
+        "page: {kind: link, from: /next}\n"
+        "cursor: {by: /created, as: unix, order: newest, overlap: 1m}\n"
+        "map: {id: /id, text: /text, created_at: {from: /created, as: unix}}\n" OAUTH;
+
+    (void)state;
+    for (size_t n = 1; n < 8; n++) {
+        struct paper *paper = new_place(yaml, NULL);
+
+        paper->serve = serve_telltale_links;
+        open_tokens(paper);
+        paper->crash_at = n;
+        (void)paper_poll(paper);
+        assert_true(paper->cursor == NULL || strstr(paper->cursor, "T0KEN") == NULL);
+        paper->crash_at = 0;
+        paper_poll_well(paper);
+        assert_int_equal(paper->post_count, 4);
+        free_place(paper);
+    }
+}
+
 /* --- first --- */
 
 static void first_is_asked_for_once_a_day(void **state)
@@ -454,6 +503,7 @@ int main(void)
         cmocka_unit_test(a_token_that_expires_in_mid_walk_is_renewed_once),
         cmocka_unit_test(who_is_refused_for_good_stops),
         cmocka_unit_test(a_crash_while_a_token_is_fetched_costs_nothing),
+        cmocka_unit_test(a_token_in_a_link_is_kept_nowhere),
         cmocka_unit_test(first_is_asked_for_once_a_day),
     };
 

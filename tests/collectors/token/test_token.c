@@ -687,6 +687,27 @@ static void no_answer_puts_a_secret_into_a_message(void **state)
     }
 }
 
+static void no_answer_to_a_login_puts_its_password_into_a_message(void **state)
+{
+    static const char body[] = "{\"error\":\"wrong\",\"message\":\"jo, not 'pass word'\"}";
+    const struct fetch_answer answer = {
+        .status = 400, .url = "", .body = body, .body_length = sizeof(body) - 1};
+    struct bench *bench = *state;
+    struct token_turn turn;
+
+    bench->session.user = "a name";
+    bench->session.password = NULL; /* the caller's request holds it */
+    bench->session.hidden[1] = "pass word";
+    assert_int_equal(token_get(bench->tokens, &bench->session, bench, now(), &turn, &bench->err),
+                     0);
+    assert_int_equal(turn.step, TOKEN_STEP_LOGIN);
+    assert_int_equal(token_put(bench->tokens, &bench->session, bench, &answer, now(),
+                               &bench->wait_us, &bench->err),
+                     -1);
+    assert_non_null(strstr(bench->err.message, "wrong"));
+    assert_null(strstr(bench->err.message, "pass word"));
+}
+
 static void a_token_that_cannot_be_written_is_not_given_out(void **state)
 {
     struct bench *bench = *state;
@@ -816,6 +837,7 @@ int main(void)
         CASE(a_token_that_still_lives_is_used_while_no_new_one_is_to_be_had),
         CASE(a_server_that_is_not_there_is_asked_later),
         CASE(no_answer_puts_a_secret_into_a_message),
+        CASE(no_answer_to_a_login_puts_its_password_into_a_message),
         CASE(a_token_that_cannot_be_written_is_not_given_out),
         CASE(a_file_that_others_may_read_or_that_is_not_ours_is_refused),
         CASE(without_a_file_tokens_live_in_memory),
