@@ -185,64 +185,87 @@ static bool finish(struct collector *collector, struct listening *listening,
     return news;
 }
 
+/* Writes where the source then stands. *cursor, [*length]: the caller's, what the step puts in the
+ * old one's place; NULL: nothing. NULL: err. */
+static const char *write_where(struct collector *collector, const struct listening *listening,
+                               char **cursor, size_t *length, size_t *message_length,
+                               int64_t now_us, struct ear_error *err)
+{
+    const struct standing *standing = &listening->standing;
+    const char *fresh = intake_cursor(collector->intake, length);
+
+    if (fresh != NULL) {
+        *cursor = strndup(fresh, *length);
+        if (*cursor == NULL) {
+            ear_fail_memory(err, "a cursor");
+            return NULL;
+        }
+    }
+    return standing_write(standing, listening->entry->source,
+                          fresh != NULL ? fresh : standing->cursor,
+                          fresh != NULL ? *length : standing->cursor_length, now_us,
+                          collector->writer, message_length, err);
+}
+
+/* What the step says of its source: what came, and whether the poll is at its end. *news: it is
+ * worth a message. */
+static int note_step(struct collector *collector, struct listening *listening, struct part *part,
+                     const struct source_turn *turn, bool *news, int64_t now_us,
+                     struct ear_error *err)
+{
+    struct standing *standing = &listening->standing;
+    const struct intake_counts *counts = intake_counts(collector->intake);
+    const bool later = turn->next == SOURCE_LATER;
+    const bool done = turn->next == SOURCE_DONE || later;
+
+    if (counts->fresh + counts->edited + counts->deleted > 0) {
+        listening->found += counts->fresh + counts->edited + counts->deleted;
+        standing->last_post_us = poll_is_past(listening) ? standing->last_post_us : now_us;
+    }
+    if (keep_books(collector, listening, part, now_us, news, err) != 0) {
+        return -1;
+    }
+    if (done && finish(collector, listening, turn, now_us)) {
+        *news = true;
+    }
+    listening->later_us = later ? turn->wait_us : 0;
+    return done ? standing_set_text(&standing->later,
+                                    !later              ? NULL
+                                    : turn->why == NULL ? ""
+                                                        : turn->why,
+                                    err)
+                : 0;
+}
+
 /* What the step found goes into the group, where there is something to commit. */
 int poll_keep_step(struct collector *collector, struct listening *listening,
                    const struct source_turn *turn, struct ear_error *err)
 {
     struct standing *standing = &listening->standing;
-    const struct intake_counts counts = *intake_counts(collector->intake);
     struct part *part = group_join(collector, listening, err);
     const struct drift drift_before = standing->drift;
+    const bool past = poll_is_past(listening);
     const bool done = turn->next == SOURCE_DONE || turn->next == SOURCE_LATER;
     enum drift_change change = DRIFT_SAME;
     const int64_t now_us = collector_now_us(collector);
     size_t length = 0;
-    const char *cursor = intake_cursor(collector->intake, &length);
+    const char *fresh = intake_cursor(collector->intake, &length);
     const char *message = NULL;
     size_t message_length = 0;
-    char *kept = NULL;
-    const bool past = poll_is_past(listening);
-    bool news = cursor != NULL && !is_same_text(cursor, standing->cursor);
+    char *cursor = NULL;
+    bool news = fresh != NULL && !is_same_text(fresh, standing->cursor);
     int result = -1;
 
     if (part == NULL) {
         return -1;
     }
     listening->moved = listening->moved || news;
-    if (counts.fresh + counts.edited + counts.deleted > 0) {
-        listening->found += counts.fresh + counts.edited + counts.deleted;
-        standing->last_post_us = past ? standing->last_post_us : now_us;
-    }
-    if (keep_books(collector, listening, part, now_us, &news, err) != 0) {
-        goto done;
-    }
-    if (done && finish(collector, listening, turn, now_us)) {
-        news = true;
-    }
-    listening->later_us = turn->next == SOURCE_LATER ? turn->wait_us : 0;
-    if (done && standing_set_text(&standing->later,
-                                  turn->next != SOURCE_LATER ? NULL
-                                  : turn->why == NULL        ? ""
-                                                             : turn->why,
-                                  err) != 0) {
-        goto done;
-    }
-    if (count_drift(collector, standing, now_us, &change, err) != 0) {
+    if (note_step(collector, listening, part, turn, &news, now_us, err) != 0 ||
+        count_drift(collector, standing, now_us, &change, err) != 0) {
         goto done;
     }
     if (news || change != DRIFT_SAME || !intake_is_empty(collector->intake)) {
-        if (cursor != NULL) {
-            kept = strndup(cursor, length);
-            if (kept == NULL) {
-                ear_fail_memory(err, "a cursor");
-                goto done;
-            }
-        } else {
-            cursor = standing->cursor;
-            length = standing->cursor_length;
-        }
-        message = standing_write(standing, listening->entry->source, cursor, length, now_us,
-                                 collector->writer, &message_length, err);
+        message = write_where(collector, listening, &cursor, &length, &message_length, now_us, err);
         if (message == NULL) {
             goto done;
         }
@@ -250,14 +273,12 @@ int poll_keep_step(struct collector *collector, struct listening *listening,
     if (group_keep(collector, listening, message, message_length, err) != 0) {
         goto done;
     }
-    if (message != NULL) {
-        standing->written_us = now_us;
-    }
-    if (kept != NULL) {
+    standing->written_us = message != NULL ? now_us : standing->written_us;
+    if (cursor != NULL) {
         free(standing->cursor);
-        standing->cursor = kept;
+        standing->cursor = cursor;
         standing->cursor_length = length;
-        kept = NULL;
+        cursor = NULL;
     }
     part->change = change == DRIFT_SAME ? part->change : change;
     part->done = part->done || (done && !past);
@@ -273,6 +294,6 @@ done:
         standing->last_modified = NULL;
         standing->drift = drift_before; /* it will be counted again */
     }
-    free(kept);
+    free(cursor);
     return result;
 }
