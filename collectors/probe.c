@@ -224,7 +224,8 @@ static int walk(struct look *look, void *state, struct ear_error *err)
             return explain(entry->source->name, answer);
         }
         if (turn.next == SOURCE_LATER) {
-            (void)fprintf(stderr, "%s: %s\n", entry->source->name, turn.why);
+            (void)fprintf(stderr, "%s: %s\n", entry->source->name,
+                          turn.why == NULL ? "it goes on later" : turn.why);
             return EXIT_LATER;
         }
         answer = NULL;

@@ -154,7 +154,7 @@ static void append(char *pointer, const char *key)
 static bool is_tame(const char *key)
 {
     for (; *key != '\0'; key++) {
-        if ((unsigned char)*key < 0x20 || strchr("\"\\\x7f", *key) != NULL) {
+        if ((unsigned char)*key < 0x20 || strchr("\"\\$\x7f", *key) != NULL) { /* ${file:…} */
             return false;
         }
     }
