@@ -500,29 +500,25 @@ int fetch_turn(struct fetch *fetch, int timeout_ms, const struct fetch_answer **
                struct ear_error *err)
 {
     const int64_t end_us = clock_mono_us() + (int64_t)timeout_ms * 1000;
+    int64_t wait_us = 0;
     bool woken = false;
 
     transfer_free(fetch->given);
     fetch->given = NULL;
     while (fetch->done == NULL) {
-        int64_t wait_us = 0;
         int64_t left_us = 0;
-        bool last = false;
 
-        if (dispatch(fetch, &wait_us, err) != 0) {
-            return -1;
-        }
-        left_us = end_us - clock_mono_us();
-        last = left_us <= 0 || woken;
-        wait_us = wait_us < left_us ? wait_us : left_us;
-        watch_speed(fetch, &wait_us);
-        if (loop_turn(fetch, last ? 0 : wait_us, &woken, err) != 0 || reap(fetch, err) != 0) {
+        if (loop_turn(fetch, wait_us, &woken, err) != 0 || reap(fetch, err) != 0 ||
+            dispatch(fetch, &wait_us, err) != 0) {
             return -1;
         }
         save_budgets(fetch, false);
-        if (last) {
+        watch_speed(fetch, &wait_us);
+        left_us = end_us - clock_mono_us();
+        if (left_us <= 0 || woken) {
             break;
         }
+        wait_us = wait_us < left_us ? wait_us : left_us;
     }
     return fetch->done == NULL ? 0 : give(fetch, answer, user);
 }
