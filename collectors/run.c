@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The role itself, until SIGTERM; and `once`, each source to its end. */
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -16,6 +17,10 @@
 
 /* How long a turn may wait: SIGTERM is noticed at its end. */
 enum { TURN_MS = 250, LINE_MAX_BYTES = 64 * 1024 };
+
+/* Pages come and go among cursors that stay: what lies free between those is given back so often.
+ */
+#define TRIM_EVERY_US (20 * CLOCK_SECOND_US)
 
 const struct ear_option collect_run_options[] = {
     {"until-end", EAR_BOOLEAN, offsetof(struct run_values, until_end), "false",
@@ -227,6 +232,7 @@ static int run_role(const struct session *session, struct ear_error *err)
     struct collector *collector = NULL;
     struct health *health = NULL;
     char listen[256];
+    int64_t trim_mono_us = clock_mono_us() + CLOCK_SECOND_US;
     int result = -1;
 
     if (collector_new(&collector, &config, err) != 0 ||
@@ -240,6 +246,10 @@ static int run_role(const struct session *session, struct ear_error *err)
         health_beat(health);
         if (collector_turn(collector, TURN_MS, err) != 0) {
             goto done;
+        }
+        if (clock_mono_us() >= trim_mono_us) {
+            (void)malloc_trim(0);
+            trim_mono_us = clock_mono_us() + TRIM_EVERY_US;
         }
     }
     result = EXIT_DONE;
