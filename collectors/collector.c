@@ -13,11 +13,16 @@
 #include "common/settings/settings.h"
 #include "common/stream/stream.h"
 
-enum { SETTLING_WAIT_MS = 50 };
+enum {
+    SETTLING_WAIT_MS = 50,
+    LOOK_US = 4,     /* a source: looks for due ones come so far apart at least, */
+    LOOK_MANY = 500, /* where there are so many sources */
+};
 
 #define HOUSE_EVERY_US CLOCK_SECOND_US
 #define PAUSE_AT 0.9
 #define RESUME_AT 0.88
+#define LOOK_MAX_US (CLOCK_SECOND_US / 10)
 
 int64_t collector_now_us(const struct collector *collector)
 {
@@ -185,16 +190,33 @@ static int commit_full(struct collector *collector, struct ear_error *err)
     return group_is_full(collector) ? group_commit(collector, err) : 0;
 }
 
+/* How long until the next look for due ones. Each goes through all sources: with thousands of them,
+ * some always due, that was most of what a poll cost. What is due comes together a little, which is
+ * as good for the commit. */
+static int64_t look_wait_us(const struct collector *collector, int64_t mono_us)
+{
+    const int64_t most_us = collector->count < LOOK_MANY ? 0 : (int64_t)collector->count * LOOK_US;
+    const int64_t every_us = most_us < LOOK_MAX_US ? most_us : LOOK_MAX_US;
+    const int64_t since_us = mono_us - collector->looked_mono_us;
+
+    return since_us >= every_us ? 0 : every_us - since_us;
+}
+
 /* Begins what is due, by turns, so that no source waits behind the same others each time. */
 static int begin_due(struct collector *collector, struct ear_error *err)
 {
     const int64_t now_us = collector_now_us(collector);
+    const int64_t mono_us = clock_mono_us();
     int64_t next_us = INT64_MAX;
 
     if (!collector->config.once && collector->config.only == NULL &&
         now_us < collector->next_due_us) {
         return 0;
     }
+    if (collector->looked_mono_us != 0 && look_wait_us(collector, mono_us) > 0) {
+        return 0;
+    }
+    collector->looked_mono_us = mono_us;
     collector->next_due_us = INT64_MAX;
     for (size_t i = 0; i < collector->count; i++) {
         struct listening *listening = &collector->items[(collector->turn + i) % collector->count];
@@ -326,14 +348,19 @@ static int work(struct collector *collector, struct ear_error *err)
 static int wait_ms(const struct collector *collector, int timeout_ms)
 {
     const int64_t most_us = (int64_t)timeout_ms * 1000;
+    const int64_t look_us = look_wait_us(collector, clock_mono_us());
     int64_t until_us = collector->next_due_us - collector_now_us(collector);
 
+    until_us = until_us < look_us ? look_us : until_us;
     if (collector->paused) {
         until_us = HOUSE_EVERY_US;
     } else if (collector->ready != NULL) {
         return 0;
     }
-    if (collector->config.once || until_us > HOUSE_EVERY_US) {
+    if (collector->config.once) {
+        until_us = look_us;
+    }
+    if (until_us > HOUSE_EVERY_US || (collector->config.once && until_us == 0)) {
         until_us = HOUSE_EVERY_US;
     }
     until_us = until_us < 0 ? 0 : until_us;

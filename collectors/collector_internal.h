@@ -113,6 +113,7 @@ struct collector {
     size_t turn;                          /* where the next look for due ones starts */
     struct listening *ready, *ready_last; /* a queue */
     int64_t next_due_us;                  /* of the idle ones; wall time */
+    int64_t looked_mono_us;               /* when due ones were last looked for; 0: never */
     int64_t house_mono_us;                /* when the log was last kept */
     bool paused;
     struct outage outage; /* our own */
