@@ -99,6 +99,19 @@ EAR_MUST_CHECK
 int decision_begin(struct json_writer *writer, const char *who, const char *kind,
                    const char *subject, int64_t now_us, struct ear_error *err);
 
+/* --- asks --- */
+
+/* What asks are called, from the log: those that were removed are left out. */
+struct asks_known {
+    const char **names; /* [count], NULL-ended; NULL where there is none */
+    size_t count;
+};
+
+EAR_MUST_CHECK
+int asks_known_read(struct asks_known *out, struct stream *stream, struct ear_error *err);
+void asks_known_clear(struct asks_known *known);
+bool asks_known_have(const struct asks_known *known, const char *name);
+
 /* --- the commands --- */
 
 struct deciding_options {

@@ -138,13 +138,32 @@ static struct ask *ask_of(struct asks *asks, const char *id, struct ear_error *e
     return &more[asks->count++];
 }
 
+/* As if it had never been: what is decided of the name later is about a new one. */
+static void remove_ask(struct asks *asks, const char *id)
+{
+    const struct ask *found = asks_find(asks, id);
+    size_t at = found == NULL ? 0 : (size_t)(found - asks->items);
+
+    if (found != NULL) {
+        clear_ask(&asks->items[at]);
+        asks->count--;
+        memmove(&asks->items[at], &asks->items[at + 1], (asks->count - at) * sizeof *asks->items);
+    }
+}
+
 static int take_decision(struct asks *asks, const struct json_node *root, struct ear_error *err)
 {
     const char *id = json_string(json_get(root, "subject"), NULL);
     const struct json_node *said = json_get(root, "ask");
-    struct ask *ask = id == NULL || said == NULL ? NULL : ask_of(asks, id, err);
+    struct ask *ask = NULL;
+    bool removed = false;
     bool ended = false;
 
+    if (id != NULL && json_boolean(json_get(said, "removed"), &removed) && removed) {
+        remove_ask(asks, id);
+        return 0;
+    }
+    ask = id == NULL || said == NULL ? NULL : ask_of(asks, id, err);
     if (ask == NULL) {
         return err->kind == EAR_NONE ? 0 : -1;
     }

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/config/config.h"
 #include "common/instant.h"
 #include "common/log.h"
+#include "common/terminal.h"
 #include "sinks/asks/asks.h"
 #include "sinks/trends/view_internal.h"
 
@@ -172,18 +174,98 @@ static int compare_entries(const void *left, const void *right)
                                                 : -(one->row > other->row);
 }
 
-static int print_table(const struct view *view, const struct ask *ask,
+static const char *day_or(char out[32], const struct view *view, int64_t at_us, const char *none)
+{
+    return at_us == INT64_MIN || at_us == INT64_MAX ? none : print_day(out, 32, view, at_us);
+}
+
+static void print_line(const struct view *view, const struct ask *ask,
                        const struct answers *answers)
 {
-    char until[32] = "open";
+    char until[32];
 
-    if (ask->until_us != INT64_MAX) {
-        print_day(until, sizeof until, view, ask->until_us);
-    }
     printf("%-24s %6lld posts %6zu people  %-12s ", ask->id, (long long)answers->tally.posts,
-           answers->tally.people.count, until);
+           answers->tally.people.count, day_or(until, view, ask->until_us, "open"));
     (void)print_cut(stdout, ask->title, 60);
     putchar('\n');
+}
+
+/* What was asked, where and when, and how many answered. */
+static void print_head_of(const struct view *view, const struct ask *ask,
+                          const struct answers *answers)
+{
+    char since[32];
+    char until[32];
+
+    print_text(stdout, ask->title, 0);
+    printf("\n%s, %s to %s\n", view->now_us < ask->until_us ? "open" : "closed",
+           day_or(since, view, ask->since_us, "any time"),
+           day_or(until, view, ask->until_us, "no end"));
+    if (ask->thread != NULL) {
+        fputs("thread ", stdout);
+        print_text(stdout, ask->thread, 0);
+        putchar('\n');
+    }
+    for (size_t i = 0; i < ask->source_count; i++) {
+        fputs(i == 0 ? "source " : ", ", stdout);
+        print_text(stdout, ask->sources[i], 0);
+    }
+    printf("%s%lld posts by %zu people in %zu conversations: %lld wishes, %lld complaints, %lld "
+           "praise\n",
+           ask->source_count == 0 ? "" : "\n", (long long)answers->tally.posts,
+           answers->tally.people.count, answers->tally.threads.count, (long long)answers->labels[0],
+           (long long)answers->labels[1], (long long)answers->labels[2]);
+}
+
+static void print_entry(const struct view *view, const struct store_rows *rows)
+{
+    const char *text = store_get_text(rows, 4, NULL);
+    const char *labels = store_get_text(rows, 10, NULL);
+    char day[32];
+    int width = print_width();
+
+    if (text == NULL || text[0] == '\0') {
+        text = store_get_text(rows, 3, NULL);
+    }
+    print_day(day, sizeof day, view, store_get_integer(rows, 8));
+    printf("\n%s  ", day);
+    print_text(stdout, store_get_text(rows, 0, NULL), 80);
+    for (const char *at = labels; at != NULL && *at != '\0'; at++) { /* ["wish","praise"] */
+        if (strchr("[]\", ", *at) == NULL) {
+            if (at > labels && at[-1] == '"') {
+                fputs("  ", stdout);
+            }
+            putchar(*at);
+        }
+    }
+    fputs("\n    ", stdout);
+    (void)print_cut(stdout, text == NULL ? "" : text, width > 8 ? width - 4 : 76);
+    putchar('\n');
+}
+
+static int print_entries(const struct view *view, const struct answers *answers, size_t limit,
+                         struct ear_error *err)
+{
+    for (size_t i = 0; i < answers->count && (limit == 0 || i < limit); i++) {
+        struct store_value values[] = {store_integer(answers->entries[i].row)};
+        struct store_rows *rows = NULL;
+        int there = 0;
+
+        if (store_select(&rows, view->store, QUERY_INSIGHT_SHOW, values, 1, err) != 0) {
+            return -1;
+        }
+        there = store_next(rows, err);
+        if (there == 1) {
+            print_entry(view, rows);
+        }
+        store_rows_end(rows);
+        if (there < 0) {
+            return -1;
+        }
+    }
+    if (limit > 0 && answers->count > limit) {
+        printf("\n%zu more; -n 0 shows all\n", answers->count - limit);
+    }
     return 0;
 }
 
@@ -193,12 +275,15 @@ static int write_one(struct json_writer *writer, struct view *view, const struct
     struct answers answers = {.listed = listed};
     int result = gather(&answers, view, ask, err);
 
-    if (result == 0 && writer == NULL) {
-        result = print_table(view, ask, &answers);
+    if (result == 0 && answers.count > 0) {
+        qsort(answers.entries, answers.count, sizeof *answers.entries, compare_entries);
+    }
+    if (result == 0 && writer == NULL && listed) {
+        print_head_of(view, ask, &answers);
+        result = print_entries(view, &answers, (size_t)view->options->limit, err);
+    } else if (result == 0 && writer == NULL) {
+        print_line(view, ask, &answers);
     } else if (result == 0) {
-        if (answers.count > 0) {
-            qsort(answers.entries, answers.count, sizeof *answers.entries, compare_entries);
-        }
         json_write_object(writer);
         write_ask(writer, ask, &answers, view->now_us);
         if (listed) {
@@ -233,6 +318,22 @@ static int show_all(struct json_writer *writer, struct view *view, const struct 
     return EXIT_DONE;
 }
 
+static void tell_unknown(const struct command_call *call, const struct asks *asks, const char *id)
+{
+    const char **names = calloc(asks->count + 1, sizeof *names);
+    char nearest[160] = "";
+
+    for (size_t i = 0; names != NULL && i < asks->count; i++) {
+        names[i] = asks->items[i].id;
+    }
+    if (names != NULL) {
+        config_suggest(nearest, sizeof nearest, id, names);
+    }
+    log_plain(call->program, "no ask is called '%s'; %s%searshot ask list names them", id, nearest,
+              nearest[0] == '\0' ? "" : " ");
+    free((void *)names);
+}
+
 int asks_command(const struct command_call *call, struct ear_error *err)
 {
     const char *id = call->argument_count > 0 ? call->arguments[0] : NULL;
@@ -253,7 +354,7 @@ int asks_command(const struct command_call *call, struct ear_error *err)
     }
     ask = id == NULL ? NULL : asks_find(&asks, id);
     if (id != NULL && ask == NULL) {
-        log_plain(call->program, "no ask is called '%s'; earshot ask list names them", id);
+        tell_unknown(call, &asks, id);
         code = EXIT_FAILED;
         goto done;
     }

@@ -78,7 +78,8 @@ def replies_in_the_thread_belong_to_the_ask():
         write(where, "other.ndjson", [post(2, "A thread 12 of somebody else", url="https://other.example/t/x/12/2", thread="12")])
         write(where, "forum.ndjson", FORUM[:2])
         where.once(**now)
-        done = where.run("ask", "new", "Which colour next?", "--thread", f"{THREAD}/#reply", "--until", "2026-11-18", **now)
+        done = where.run("ask", "new", "Which colour next?", "--thread", f"{THREAD}/#reply", "--until", "2026-12-18", **now)
+        where.run("ask", "end", "which-colour-next", "--until", "2026-11-18", **now)
         expect(done.stdout.strip() == "which-colour-next", done.stdout)
         expect(keys(shown(where, "show", "which-colour-next")) == ["p1", "p2"], "what came before the ask was made known")
         write(where, "forum.ndjson", FORUM)
@@ -122,6 +123,55 @@ def entries_of_a_source_belong_to_the_ask_and_views_filter_by_it():
         expect("decisions_waiting" not in json.dumps(status) or '"decisions_waiting": 0' in json.dumps(status), "an ask waits for no post")
         table = where.run("ask", "list", "-o", "table", **now).stdout
         expect("missing" in table and "What is missing?" in table and "1 posts" in table, table)
+
+
+def an_ask_is_there_once_and_a_slip_changes_none():
+    with place() as where:
+        now = {"environment": {"EARSHOT_NOW": NOW}}
+        where.configure(configured())
+        for name in ("forum.ndjson", "other.ndjson"):
+            write(where, name, [])
+        write(where, "ideas.ndjson", [post(1, "I wish it could fly", author="a")])
+        where.once(**now)
+        where.run("ask", "new", "What is missing?", "--source", "ideas", "--since", "2026-11-01", "--name", "missing", **now)
+        before = shown(where, "list")
+        for word, more in (("end", ()), ("remove", ()), ("change", ("--until", "2027-01-01")), ("show", ())):
+            done = where.run("ask", word, "mising", *more, codes=(1,), **now)
+            expect("no ask is called 'mising'; did you mean 'missing'?" in done.stderr, f"{word}: {done.stderr}")
+        done = where.run("ask", "new", "Something else", "--name", "missing", "--source", "other", codes=(1,), **now)
+        expect("there is an ask 'missing' already" in done.stderr and "ask change missing" in done.stderr, done.stderr)
+        for until, since in (("2026-11-21", "2026-11-01"), ("2026-12-01", "2026-12-02")):
+            where.run("ask", "new", "Too late", "--source", "ideas", "--since", since, "--until", until, codes=(2,), **now)
+        expect({**shown(where, "list"), "as_of": None} == {**before, "as_of": None}, "nothing of it has changed anything")
+        where.run("ask", "change", "missing", "What do you miss?", "--until", "2026-12-24", **now)
+        answer = shown(where, "show", "missing")
+        expect((answer["title"], answer["until"], answer["since"], answer["posts"]) ==
+               ("What do you miss?", "2026-12-24T00:00:00Z", "2026-11-01T00:00:00Z", 1), answer)
+        where.run("ask", "remove", "missing", **now)
+        expect(shown(where, "list")["rows"] == [], "removed")
+        where.run("ask", "show", "missing", codes=(1,), **now)
+        where.run("ask", "new", "Anew", "--name", "missing", "--thread", THREAD, "--no-wait", **now)
+        where.run("ask", "new", "Anew", "--name", "missing", "--thread", THREAD, codes=(1,), **now)
+        where.once(**now)
+        answer = shown(where, "show", "missing")
+        expect((answer["title"], answer["sources"], answer["since"], answer["until"]) == ("Anew", [], None, None), f"nothing is left of the first: {answer}")
+
+
+def a_table_shows_the_entries():
+    with place() as where:
+        now = {"environment": {"EARSHOT_NOW": NOW}}
+        where.configure(configured())
+        for name in ("forum.ndjson", "other.ndjson"):
+            write(where, name, [])
+        write(where, "ideas.ndjson", [post(1, "I wish it could fly", author="a"), post(2, "I wish it\u001b[31m could swim", author="b")])
+        where.run("ask", "new", "What is missing?", "--source", "ideas", "--since", "2026-11-01", "--name", "missing", **now)
+        where.once(**now)
+        table = where.run("ask", "show", "missing", "-o", "table", **now).stdout
+        for part in ("What is missing?", "2 posts by 2 people", "2 wishes", "source ideas", "I wish it could fly", "could swim", "2026-11-11", "wish"):
+            expect(part in table, f"{part}: {table}")
+        expect("\u001b" not in table, table)
+        table = where.run("ask", "show", "missing", "-o", "table", "-n", "1", **now).stdout
+        expect("could fly" not in table and "1 more; -n 0" in table, table)
 
 
 def query(name):
@@ -185,4 +235,4 @@ def what_makes_no_ask_is_told():
 if __name__ == "__main__":
     os.environ.pop("EARSHOT_CONFIG", None)
     sys.exit(main(replies_in_the_thread_belong_to_the_ask, entries_of_a_source_belong_to_the_ask_and_views_filter_by_it,
-                  a_thread_is_found_by_an_index, an_address_of_any_length_is_kept, what_makes_no_ask_is_told))
+                  an_ask_is_there_once_and_a_slip_changes_none, a_table_shows_the_entries, a_thread_is_found_by_an_index, an_address_of_any_length_is_kept, what_makes_no_ask_is_told))
