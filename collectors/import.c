@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "collectors/commands.h"
@@ -22,7 +23,9 @@
 #include "common/log.h"
 #include "common/settings/settings.h"
 #include "common/stream/stream.h"
+#include "common/terminal.h"
 #include "common/testpoint.h"
+#include "common/text/text.h"
 
 enum { DESCRIPTION_MAX = 64 * 1024, NAME_MAX_BYTES = 100 };
 
@@ -58,6 +61,7 @@ struct import {
     struct intake_part part;
     struct intake_counts counts;  /* of what is committed */
     struct intake_counts pending; /* of the open group */
+    char *first_reject;           /* what, where and what to do; NULL: none */
     char name[NAME_MAX_BYTES + 1];
     char path[4096];
     int copy; /* of standard input; -1: none */
@@ -65,12 +69,23 @@ struct import {
 
 /* --- the source --- */
 
+static bool is_folder(const char *file)
+{
+    struct stat status;
+
+    return stat(file, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 static int name_it(struct import *import, const char *file, struct ear_error *err)
 {
-    const char *slash = strrchr(file, '/');
-    const char *start = slash == NULL ? file : slash + 1;
+    char *folder = is_folder(file) ? realpath(file, NULL) : NULL; /* what "." and "in/" are */
+    const char *whole = folder != NULL ? folder : file;
+    const char *slash = strrchr(whole, '/');
+    const char *start = slash == NULL ? whole : slash + 1;
     const char *dot = strrchr(start, '.');
-    size_t length = dot == NULL || dot == start ? strlen(start) : (size_t)(dot - start);
+    size_t length =
+        dot == NULL || dot == start || folder != NULL ? strlen(start) : (size_t)(dot - start);
+    int result = -1;
 
     if (import->options->source != NULL) {
         start = import->options->source;
@@ -80,9 +95,10 @@ static int name_it(struct import *import, const char *file, struct ear_error *er
         length = 5;
     }
     if (length == 0 || length > NAME_MAX_BYTES || memchr(start, '/', length) != NULL) {
-        return ear_fail(err, EAR_CONFIG,
-                        "'%.120s' cannot name a source; give one with --source, such as survey-1",
-                        start);
+        ear_fail(err, EAR_CONFIG,
+                 "'%.120s' cannot name a source; give one with --source, such as survey-1",
+                 import->options->source != NULL ? start : file);
+        goto done;
     }
     for (size_t i = 0; i < length; i++) {
         /* As in a configuration's names: no blanks, no colon. */
@@ -93,7 +109,11 @@ static int name_it(struct import *import, const char *file, struct ear_error *er
                                                                                             : byte);
     }
     import->name[length] = '\0';
-    return 0;
+    result = 0;
+
+done:
+    free(folder);
+    return result;
 }
 
 /* A pipe is copied to a file without a name: the reader reads pieces. */
@@ -311,6 +331,25 @@ static int commit(struct import *import, struct ear_error *err)
     return 0;
 }
 
+/* Keeps what the first reject of all was. Names of files are any bytes. */
+static int hear_reject(struct import *import, struct ear_error *err)
+{
+    struct intake_reject first;
+    char *mended = NULL;
+    bool repaired = false;
+    size_t length = 0;
+
+    if (import->first_reject != NULL || !intake_first_reject(&first, import->intake)) {
+        return 0;
+    }
+    if (asprintf(&mended, "%s: %s: %s; %s", first.item, first.code, first.reason,
+                 first.what_to_do) >= 0) {
+        import->first_reject = text_repair(mended, strlen(mended), &length, &repaired);
+        free(mended);
+    }
+    return import->first_reject == NULL ? ear_fail_memory(err, "a reject") : 0;
+}
+
 /* One step, and the commit where it is time. 1: there is more. */
 static int step(struct import *import, void *state, struct ear_error *err)
 {
@@ -325,6 +364,9 @@ static int step(struct import *import, void *state, struct ear_error *err)
         return -1;
     }
     TESTPOINT("collect.after-step");
+    if (hear_reject(import, err) != 0) {
+        return -1;
+    }
     intake_counts_add(&import->pending, intake_counts(import->intake));
     if (intake_is_empty(import->intake)) {
         intake_drop(import->intake);
@@ -377,22 +419,35 @@ static int take_in(struct import *import, struct ear_error *err)
     return more;
 }
 
+/* What was rejected in an earlier import of the file is rejected in this one: an exit code. */
 static int report(const struct import *import, bool as_json, struct ear_error *err)
 {
-    const struct intake_counts *counts = &import->counts;
+    struct intake_counts counted = import->counts;
+    const struct intake_counts *counts = &counted;
+    bool useless = false;
+    int result = 0;
 
+    counted.rejected += counted.again;
+    counted.unchanged -= counted.again;
+    useless = counts->rejected > 0 && counts->fresh + counts->edited + counts->deleted +
+                                              counts->unchanged + counts->forgotten ==
+                                          0;
     intake_tell_undated(import->name, counts->undated);
     if (as_json) {
-        return collect_print_counts(import->name, counts, 0, NULL, err);
+        result = collect_print_counts(import->name, counts, 0,
+                                      useless ? import->first_reject : NULL, err);
+    } else {
+        (void)fprintf(
+            stderr, "%s: %lld new, %lld edited, %lld unchanged, %lld rejected, %lld undated\n",
+            import->name, (long long)counts->fresh, (long long)counts->edited,
+            (long long)counts->unchanged, (long long)counts->rejected, (long long)counts->undated);
     }
-    (void)fprintf(
-        stderr, "%s: %lld new, %lld edited, %lld unchanged, %lld rejected, %lld undated\n",
-        import->name, (long long)counts->fresh, (long long)counts->edited,
-        (long long)counts->unchanged, (long long)counts->rejected, (long long)counts->undated);
     if (counts->rejected > 0) {
-        (void)fputs("`earshot rejects` says what could not be read\n", stderr);
+        print_text(stderr, import->first_reject, 0);
+        (void)fprintf(stderr, "\n%lld rejected; `earshot rejects` says which and why\n",
+                      (long long)counts->rejected);
     }
-    return 0;
+    return result == 0 && useless ? EXIT_FAILED : result;
 }
 
 int collect_import(const struct command_call *call, struct ear_error *err)
@@ -420,6 +475,7 @@ int collect_import(const struct command_call *call, struct ear_error *err)
     source_entry_clear(&import.entry);
     post_origin_clear(&import.origin);
     session_close(&import.session);
+    free(import.first_reject);
     if (import.copy >= 0) {
         close(import.copy);
     }

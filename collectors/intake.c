@@ -8,6 +8,7 @@
 
 #include "collectors/ledger.h"
 #include "collectors/outgoing.h"
+#include "collectors/reject.h"
 #include "common/clock.h"
 #include "common/json/json.h"
 #include "common/log.h"
@@ -110,6 +111,17 @@ bool intake_is_empty(const struct intake *intake)
 
 /* --- a step --- */
 
+bool intake_first_reject(struct intake_reject *out, const struct intake *intake)
+{
+    *out = (struct intake_reject){
+        .item = intake->first_reject.item,
+        .code = intake->first_reject.code,
+        .reason = intake->first_reject.reason,
+        .what_to_do = reject_what_to_do(intake->first_reject.code, intake->once),
+    };
+    return intake->counts.rejected + intake->counts.again > 0;
+}
+
 int intake_begin(struct intake *intake, const struct post_origin *origin, const char *cursor,
                  size_t cursor_length, int64_t now_us, struct ear_error *err)
 {
@@ -120,6 +132,7 @@ int intake_begin(struct intake *intake, const struct post_origin *origin, const 
     intake->stepping = true;
     intake->first = outgoing_count(intake->outgoing);
     intake->origin = origin;
+    intake->once = origin->source->every_us <= 0;
     intake->stood = cursor;
     intake->stood_length = cursor_length;
     intake->now_us = now_us;
@@ -158,6 +171,7 @@ void intake_counts_add(struct intake_counts *sum, const struct intake_counts *co
     sum->rejected += counts->rejected;
     sum->forgotten += counts->forgotten;
     sum->astray += counts->astray;
+    sum->again += counts->again;
     sum->undated += counts->undated;
 }
 

@@ -42,6 +42,7 @@ struct intake_counts {
     int64_t fresh, edited, deleted, unchanged, rejected, forgotten;
     int64_t astray; /* of the first three, those whose version is not of this hour: the audit counts
                        them apart */
+    int64_t again;  /* of unchanged: rejects that were told before */
     int64_t undated; /* of fresh and edited: without a time of their own to be believed */
 };
 
@@ -95,6 +96,15 @@ const struct intake_counts *intake_counts(const struct intake *intake);
 /* The code of this step's last reject, and its reason (cut where it is long); both borrowed
  * until the end. NULL: there was none. */
 const char *intake_last_reject(const struct intake *intake, const char **reason);
+
+/* The first item of this step that was rejected, also where that was told before. All of it is
+ * borrowed until the end; what_to_do is what a person can do about it. */
+struct intake_reject {
+    const char *item, *code, *reason, *what_to_do;
+};
+
+/* False: there was none. */
+bool intake_first_reject(struct intake_reject *out, const struct intake *intake);
 
 /* Of this step's new posts, how old they were ([AGES_COUNT]); those without a time of their own
  * are left out. */

@@ -32,6 +32,7 @@ struct intake {
     bool stepping;
     size_t first; /* the number of its first message */
     const struct post_origin *origin;
+    bool once;         /* a source that nobody asks again by itself: an import */
     const char *stood; /* the cursor before this step */
     size_t stood_length;
     int64_t now_us;
@@ -39,6 +40,9 @@ struct intake {
     size_t cursor_length;
     struct intake_counts counts;
     char last_code[CODE_SIZE], last_reason[REASON_SIZE]; /* of the last reject */
+    struct {
+        char item[REASON_SIZE], code[CODE_SIZE], reason[REASON_SIZE];
+    } first_reject;
     uint32_t ages[AGES_COUNT];
     int64_t reached_us;
     struct coverage_gap gaps[STEP_GAPS_MAX]; /* [gap_count] */

@@ -102,6 +102,7 @@ static int reject(void *user, const char *item, const char *code, const char *re
         .reason = reason,
         .bytes = bytes,
         .length = bytes == NULL ? 0 : length,
+        .once = intake->once,
         .cursor = intake->stood,
         .cursor_length = intake->stood_length,
         .at_us = intake->now_us,
@@ -117,8 +118,14 @@ static int reject(void *user, const char *item, const char *code, const char *re
     if (ledger_find(intake->ledger, rejected.source, key, &entry, err) != 0) {
         return -1;
     }
+    if (intake->counts.rejected + intake->counts.again == 0) {
+        copy_text(intake->first_reject.item, sizeof(intake->first_reject.item), item);
+        copy_text(intake->first_reject.code, sizeof(intake->first_reject.code), code);
+        copy_text(intake->first_reject.reason, sizeof(intake->first_reject.reason), reason);
+    }
     if (entry.known && memcmp(&entry.hash, &why, sizeof(why)) == 0) {
         intake->counts.unchanged++;
+        intake->counts.again++;
         return 0;
     }
     (void)snprintf(id, sizeof(id), "%.200s/%s", rejected.source, hash128_format(digits, key));

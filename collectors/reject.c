@@ -12,13 +12,24 @@
 /* What to do about a code; the last row is for all others. */
 static const struct {
     const char *code, *action;
+    const char *once; /* where nobody asks again by himself; NULL: the same */
 } actions[] = {
-    {"bad_id", "give the item an id that is text; it is read again with the next poll"},
-    {"too_large", "shorten the item at its source"},
-    {"schema", "see whether the source changed its format; mend the mapping or the item"},
-    {"too_big", "ask the source for smaller pages"},
-    {"bomb", "ask whoever runs the source what it sends"},
-    {NULL, "mend the item at its source; it is read again with the next poll"},
+    {"bad_id", "give the item an id that is text; it is read again with the next poll",
+     "give the item an id that is text, and import the file again"},
+    {"too_large", "shorten the item at its source", "shorten it, and import the file again"},
+    {"schema", "see whether the source changed its format; mend the mapping or the item",
+     "mend the item, or say which column is what, such as --map text=Comment, and import the file "
+     "again"},
+    {"bad_format", "save it as CSV, TSV, NDJSON or mbox; it is read again with the next poll",
+     "save it as CSV, TSV, NDJSON or mbox, and import that"},
+    {"bad_number", "mend the item or `scale`; it is read again with the next poll",
+     "mend the item, or say the best rating with --scale, and import the file again"},
+    {"unreadable", "let the user that runs this read the file",
+     "let yourself read the file, and import it again"},
+    {"too_big", "ask the source for smaller pages", NULL},
+    {"bomb", "ask whoever runs the source what it sends", NULL},
+    {NULL, "mend the item at its source; it is read again with the next poll",
+     "mend the item, and import the file again"},
 };
 
 struct hash128 reject_hash(const struct reject *reject, bool by_place)
@@ -46,14 +57,14 @@ struct hash128 reject_reason_hash(const struct reject *reject)
     return hash128_of(hashes, sizeof(hashes));
 }
 
-static const char *action_of(const char *code)
+const char *reject_what_to_do(const char *code, bool once)
 {
     size_t i = 0;
 
     while (actions[i].code != NULL && strcmp(actions[i].code, code) != 0) {
         i++;
     }
-    return actions[i].action;
+    return once && actions[i].once != NULL ? actions[i].once : actions[i].action;
 }
 
 /* Strings of strangers, mended to UTF-8. */
@@ -88,7 +99,7 @@ const char *reject_write(const struct reject *reject, const char *id, struct jso
     json_member_string(writer, "stage", "collect");
     json_member_string(writer, "code", reject->code);
     good = good && write_mended(writer, "reason", reject->reason, strlen(reject->reason));
-    json_member_string(writer, "action", action_of(reject->code));
+    json_member_string(writer, "action", reject_what_to_do(reject->code, reject->once));
     json_member_string(writer, "at", instant_format(at, reject->at_us));
     json_member_integer(writer, "tries", 1);
     if (reject->cursor != NULL && reject->cursor_length <= REJECT_BYTES_MAX) {

@@ -25,6 +25,7 @@ struct reject {
     const char *cursor; /* [cursor_length] JSON: where the source stood; NULL: nowhere yet */
     size_t cursor_length;
     int64_t at_us;
+    bool once; /* nobody reads it again by himself */
 };
 
 /* What tells one reject from another: its bytes, and where it stood if that is part of what it is
@@ -33,6 +34,9 @@ struct hash128 reject_hash(const struct reject *reject, bool by_place);
 
 /* Code and reason: when these change, it is worth telling again. */
 struct hash128 reject_reason_hash(const struct reject *reject);
+
+/* What a person can do about what has this code. */
+const char *reject_what_to_do(const char *code, bool once);
 
 /* The message, without the bytes; the writer's until it is used again. NULL: EAR_REJECT
  * "too_large", EAR_FATAL. */

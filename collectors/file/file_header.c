@@ -117,6 +117,11 @@ int open_read_header(struct file_open *open, const struct file_config *config,
         return 0;
     }
     length = open->cells.taken;
+    if (memchr(open->text + open->at, '\0', length) != NULL) {
+        return ear_fail(err, EAR_REJECT,
+                        "bad_format: its first line holds zero bytes: it is no text. A program, a "
+                        "picture, a workbook?");
+    }
     text = open_fix(open, open->text + open->at, &length, &mended, err);
     open_take(open, open->cells.taken, open->cells.lines);
     if (text == NULL || csv_read(&open->cells, text, length, open->delimiter, err) < 0) {

@@ -444,10 +444,10 @@ static int rating_of(const struct row_reader *reader, const char *text, double *
     }
     value /= reader->config->scale;
     if (value < 0 || value > 1) {
-        return ear_fail(err, EAR_REJECT,
-                        "bad_number: rating %s; a rating is 0 to 1, or say what the best one is, "
-                        "such as scale: 10",
-                        number);
+        return ear_fail(err, EAR_REJECT, "bad_number: rating %s; a rating is 0 to %.15g here%s",
+                        number, reader->config->scale,
+                        reader->config->scale == 1 ? "; say what the best one is, such as scale: 10"
+                                                   : ", which is what the scale says");
     }
     *rating = value;
     return 0;

@@ -47,6 +47,10 @@ static void print_row(const struct json_node *root, const char *key)
     printf("  %s/", string_of(root, "stage"));
     print_text(stdout, string_of(root, "code"), 24);
     fputs("\n    ", stdout);
+    if (string_of(root, "item")[0] != '\0') {
+        print_text(stdout, string_of(root, "item"), 100); /* FILE:LINE; entry 3 */
+        fputs(": ", stdout);
+    }
     print_text(stdout, string_of(root, "reason"), 200);
     if (string_of(root, "action")[0] != '\0') {
         fputs("\n    → ", stdout);

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One's own data: folders that are watched while the collector runs, tables and mail boxes that are imported."""
 
+import json
 import os
 import pathlib
 import signal
@@ -102,6 +103,44 @@ def a_mail_box_and_a_table_are_imported():
         expect(table == ["plain \"words\", commas", "quoted\tas a spreadsheet does"] or table == ["plain \"words\", commas", "quoted as a spreadsheet does"], table)
 
 
+def an_import_that_brings_nothing_fails_each_time():
+    with place() as where:
+        where.configure("earshot: 1\nbrands: {Acme: [acme]}\n")
+        (where.folder / "program").write_bytes(b"\x7fELF\x02\x01\x01\x00\x00\x1b[31m\x00\nand so on\n")
+        (where.folder / "bad.csv").write_text("text,rating\nmuch too good,9\n")
+        (where.folder / "some.csv").write_text("text,rating\ngood,2\nmuch too good,9\n")
+        for name, item, words in (("program", "program: bad_format", "no text"), ("bad.csv", "bad.csv:2: bad_number", "0 to 3")):
+            for _ in range(2):
+                done = where.run("import", name, "--scale", "3", codes=(1,))
+                said = json.loads(done.stdout)
+                expect((said["new"], said["unchanged"], said["rejected"]) == (0, 0, 1) and item in said["error"], said)
+                expect(item in done.stderr and words in done.stderr, done.stderr)
+                expect("import" in done.stderr.split(item)[1] and "next poll" not in done.stderr, f"the cure of an import: {done.stderr}")
+        for unchanged in (0, 1):
+            done = where.run("import", "some.csv", "--scale", "3")
+            said = json.loads(done.stdout)
+            expect((said["new"], said["unchanged"], said["rejected"], said["error"]) == (1 - unchanged, unchanged, 1, None), said)
+            expect("some.csv:3: bad_number" in done.stderr, done.stderr)
+        table = where.run("rejects", "-o", "table").stdout
+        for part in ("program: its first line", "bad.csv:2: rating 9", "some.csv:3: rating 9"):
+            expect(part in table, f"{part}: {table}")
+        expect(not any(ord(letter) < 32 and letter != "\n" for letter in table) and "next poll" not in table, table)
+
+
+def a_folder_is_a_source_of_its_own_name():
+    with place() as where:
+        where.configure("earshot: 1\nbrands: {Acme: [acme]}\n")
+        (where.folder / "answers.2026").mkdir()
+        (where.folder / "answers.2026" / "a.csv").write_text("text\nfine\n")
+        for argument in ("answers.2026", "answers.2026/", "answers.2026/.", "./answers.2026"):
+            said = json.loads(where.run("import", argument).stdout)
+            expect(said["source"] == "answers.2026", f"{argument}: {said}")
+        expect(len(where.posts()) == 1, where.posts())
+        done = where.run("import", "/", codes=(2,))
+        expect("cannot name a source" in done.stderr, done.stderr)
+
+
 if __name__ == "__main__":
     os.environ.pop("EARSHOT_CONFIG", None)
-    sys.exit(main(a_file_that_comes_into_a_watched_folder_is_read_at_once, a_mail_box_and_a_table_are_imported))
+    sys.exit(main(a_file_that_comes_into_a_watched_folder_is_read_at_once, a_mail_box_and_a_table_are_imported,
+                  an_import_that_brings_nothing_fails_each_time, a_folder_is_a_source_of_its_own_name))
