@@ -16,7 +16,7 @@ DEFINITIONS = pathlib.Path(__file__).resolve().parents[3] / "collectors/definiti
 def platforms(names):
     """The Platform classes of the modules beside this one, a module may have several."""
     folder = pathlib.Path(__file__).resolve().parent
-    modules = names or sorted(path.stem for path in folder.glob("*.py") if path.stem not in ("world", "table", "graphql", "graph", "recorded", "recorded_forums"))
+    modules = names or sorted(path.stem for path in folder.glob("*.py") if path.stem not in ("world", "table", "graphql", "graph", "recorded"))
     found = []
     for name in modules:
         module = importlib.import_module(name)
