@@ -61,8 +61,8 @@ static int close_books(void **state)
     ledger_free(books->ledger);
     stream_close(books->stream);
     settings_free(books->settings);
-    (void)nftw(books->folder, remove_one, 8,
-               FTW_DEPTH | FTW_PHYS); /* NOLINT(concurrency-mt-unsafe): one thread */
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
+    (void)nftw(books->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     free(books);
     return 0;
 }
