@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The role of `ingest:`, until SIGTERM. It reads no source: the collector may run beside it. */
 
+#include <string.h>
+
 #include "collectors/commands.h"
 #include "collectors/ingest/ingest.h"
 #include "collectors/session.h"
@@ -18,6 +20,18 @@ static bool is_ready(void *user, char *why, size_t size)
     (void)why;
     (void)size;
     return true;
+}
+
+/* The port is said where the configuration leaves it to the system. */
+static void tell_place(const char *listen, int port)
+{
+    const size_t length = strlen(listen);
+
+    if (length > 1 && strcmp(listen + length - 2, ":0") == 0) {
+        log_info("taking in entries on %s, port %d", listen, port);
+    } else {
+        log_info("taking in entries on %s", listen);
+    }
 }
 
 static int run_role(struct session *session, struct ear_error *err)
@@ -41,8 +55,7 @@ static int run_role(struct session *session, struct ear_error *err)
                     session->metrics, is_ready, NULL, err) != 0) {
         goto done;
     }
-    log_info("taking in entries on %s, port %d", session->settings->ingest_listen,
-             ingest_port(ingest));
+    tell_place(session->settings->ingest_listen, ingest_port(ingest));
     while (!command_stop_asked()) {
         health_beat(health);
         if (ingest_turn(ingest, TURN_MS, err) != 0) {

@@ -49,6 +49,7 @@ struct source_record {
     bool deleted;                          /* confirmed gone: only native_id counts */
     double rating;                         /* 0..1; below 0: none */
     int64_t likes, replies, shares, views; /* below 0: none */
+    bool time_unread;                      /* a time was given that could not be read */
     bool just_written; /* where created_us is not given: it is written as it comes (a form) */
     bool repaired;     /* its bytes were mended by the reader already: flag text_repaired */
     const char *extra; /* JSON members of its own, `"x_stars":4,…`, without braces; NULL: none */

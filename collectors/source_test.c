@@ -6,6 +6,7 @@
  * to suffice.
  */
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -202,13 +203,50 @@ done:
 
 /* --- the command --- */
 
+/* NNN.request, NNN.head, NNN.body and the two beside them; what begins with a dot is nobody's. */
+static bool is_of_record(const char *name)
+{
+    const size_t digits = strspn(name, "0123456789");
+    const char *rest = name + digits;
+
+    return name[0] == '.' || strcmp(name, "record.json") == 0 ||
+           strcmp(name, "posts.ndjson") == 0 ||
+           (digits > 0 && (strcmp(rest, ".request") == 0 || strcmp(rest, ".head") == 0 ||
+                           strcmp(rest, ".body") == 0));
+}
+
+/* A record takes its folder for itself: an exit code. */
+static int check_folder(const struct command_call *call, const char *folder)
+{
+    DIR *open = opendir(folder);
+    const struct dirent *entry = NULL;
+    int code = EXIT_DONE;
+
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else has this stream */
+    while (open != NULL && code == EXIT_DONE && (entry = readdir(open)) != NULL) {
+        if (!is_of_record(entry->d_name)) {
+            code = command_misused(call,
+                                   "--record %.200s: there is '%.100s', which is of no record; "
+                                   "name a folder of its own, such as tests/%.100s",
+                                   folder, entry->d_name, call->arguments[1]);
+        }
+    }
+    if (open != NULL) {
+        closedir(open);
+    }
+    return code;
+}
+
 static int record(const struct command_call *call, const char *name, const char *folder,
                   struct ear_error *err)
 {
     struct run live = {0};
     struct run played = {0};
-    int code = keep(&live, call, name, folder, err);
+    int code = check_folder(call, folder);
 
+    if (code == EXIT_DONE) {
+        code = keep(&live, call, name, folder, err);
+    }
     if (code == EXIT_DONE) {
         code = play(&played, call, name, folder, err);
     }
@@ -224,6 +262,15 @@ static int record(const struct command_call *call, const char *name, const char 
     return code;
 }
 
+static void tell_count(const struct probe *probe, const char *how)
+{
+    (void)fprintf(stderr, "%zu %s%s", probe->count, probe->count == 1 ? "post" : "posts", how);
+    if (probe->rejected > 0) {
+        (void)fprintf(stderr, ", %zu would be rejected", probe->rejected);
+    }
+    (void)fputc('\n', stderr);
+}
+
 static int replay(const struct command_call *call, const char *name, const char *folder,
                   bool accept, struct ear_error *err)
 {
@@ -231,7 +278,6 @@ static int replay(const struct command_call *call, const char *name, const char 
     int code = play(&run, call, name, folder, err);
 
     if (code == EXIT_DONE) {
-        probe_print(&run.probe, run.probe.count, call->output != OUTPUT_TABLE);
         if (tape_unasked(run.tape) > 0) {
             (void)fprintf(stderr, "%zu of %zu answers were not asked for\n", tape_unasked(run.tape),
                           tape_count(run.tape));
@@ -239,6 +285,12 @@ static int replay(const struct command_call *call, const char *name, const char 
         code = !accept                                    ? compare(&run.probe, folder, err)
                : save_posts(&run.probe, folder, err) == 0 ? EXIT_DONE
                                                           : -1;
+    }
+    if (code == EXIT_DONE || code == EXIT_FAILED) {
+        tell_count(&run.probe, code != EXIT_DONE ? "" : accept ? ", kept" : ", as they were kept");
+    }
+    for (size_t i = 0; code >= 0 && call->output != OUTPUT_TABLE && i < run.probe.count; i++) {
+        (void)puts(run.probe.posts[i].json);
     }
     end(&run);
     return code;

@@ -444,10 +444,11 @@ static int rating_of(const struct row_reader *reader, const char *text, double *
     }
     value /= reader->config->scale;
     if (value < 0 || value > 1) {
-        return ear_fail(err, EAR_REJECT, "bad_number: rating %s; a rating is 0 to %.15g here%s",
-                        number, reader->config->scale,
-                        reader->config->scale == 1 ? "; say what the best one is, such as scale: 10"
-                                                   : ", which is what the scale says");
+        return ear_fail(err, EAR_REJECT, "bad_number: rating %s; a rating is 0 to %.15g%s", number,
+                        reader->config->scale,
+                        reader->config->scale == 1
+                            ? ", or say what the best one is, such as scale: 10"
+                            : ", as the scale says");
     }
     *rating = value;
     return 0;
@@ -482,6 +483,7 @@ static int fill_record(struct row_reader *reader, const struct values *values,
         .shares = count_of(fields[FILE_SHARES]),
         .views = count_of(fields[FILE_VIEWS]),
     };
+    record->time_unread = fields[FILE_CREATED] != NULL && record->created_us == INT64_MIN;
     if (values->deleted) {
         return 0;
     }

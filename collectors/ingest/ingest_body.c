@@ -171,7 +171,7 @@ static int emit(struct emitting *emitting, const char *text, size_t length, size
     if (file_rows_read(emitting->rows, text, length, id, &record, err) != 0) {
         return err->kind == EAR_REJECT ? blame(emitting, text, length, line, err) : -1;
     }
-    record.just_written = true;
+    record.just_written = !record.time_unread;
     return emitting->output->emit(emitting->output->user, &record, err);
 }
 

@@ -286,6 +286,7 @@ static void answer_taken(struct http_answer *answer, const struct intake_counts 
         json_member_integer(writer, "edited", counts->edited);
         json_member_integer(writer, "deleted", counts->deleted);
         json_member_integer(writer, "unchanged", counts->unchanged);
+        json_member_integer(writer, "undated", counts->undated);
         json_write_object_end(writer);
     }
     answer_json(answer, 202, writer);

@@ -69,7 +69,8 @@ static void print_lag_row(struct status *status, struct json_writer *writer, con
 }
 
 /* What is well is written about once a minute: an instant that has passed since is no delay. */
-static const char *next_of(char out[48], const struct json_node *root, int64_t now_us)
+static const char *next_of(char out[48], const struct json_node *root, int64_t now_us,
+                           bool collecting)
 {
     const char *text = status_string(root, "next_at");
     const char *state = status_string(root, "state");
@@ -77,14 +78,36 @@ static const char *next_of(char out[48], const struct json_node *root, int64_t n
 
     if (text != NULL && state != NULL && strcmp(state, "ok") == 0 &&
         instant_parse_rfc3339(&next_us, text, strlen(text)) && next_us <= now_us &&
-        now_us - next_us < WRITTEN_WITHIN_US) {
-        snprintf(out, 48, "about now");
+        (collecting || now_us - next_us < WRITTEN_WITHIN_US)) {
+        snprintf(out, 48, "%s", collecting ? "asking now" : "about now");
         return out;
     }
     return ago(out, text, now_us);
 }
 
-static void print_source(const struct json_node *root, int64_t now_us)
+/* When it was asked and will be; who waits for what is sent is not asked. */
+static void print_times(const struct json_node *root, int64_t now_us, bool collecting)
+{
+    const char *use = status_string(root, "use");
+    const char *next = NULL;
+    char asked[48];
+    char at[48];
+    char post[48];
+
+    if (use != NULL && strcmp(use, "ingest") == 0) {
+        fputs(": takes what is sent to /ingest/", stdout);
+        print_text(stdout, status_string(root, "source"), 0);
+        fputs(" and what its forms bring\n", stdout);
+        return;
+    }
+    next = next_of(at, root, now_us, collecting);
+    printf(": answered %s, last new post %s, %s%s\n",
+           ago(asked, status_string(root, "last_success_at"), now_us),
+           ago(post, status_string(root, "last_post_at"), now_us),
+           strcmp(next, "asking now") == 0 ? "" : "next ", next);
+}
+
+static void print_source(const struct json_node *root, int64_t now_us, bool collecting)
 {
     const char *state = status_string(root, "state");
     const char *error = status_string(root, "error");
@@ -92,17 +115,12 @@ static void print_source(const struct json_node *root, int64_t now_us)
     const char *later = status_string(root, "later");
     bool drifting = false;
     double left = 0;
-    char asked[48];
-    char next[48];
-    char post[48];
 
     printf("  %s ", state != NULL && strcmp(state, "ok") == 0    ? "✓"
                     : state != NULL && strcmp(state, "red") == 0 ? "✗"
                                                                  : "…");
     print_text(stdout, status_string(root, "source"), 30);
-    printf(": answered %s, last new post %s, next %s\n",
-           ago(asked, status_string(root, "last_success_at"), now_us),
-           ago(post, status_string(root, "last_post_at"), now_us), next_of(next, root, now_us));
+    print_times(root, now_us, collecting);
     if (error != NULL && error[0] != '\0') {
         fputs("      ", stdout);
         print_text(stdout, error, 300);
@@ -232,7 +250,8 @@ void status_print(struct status *status)
     each_lag(status, NULL, print_lag_row);
     fputs("sources:\n", stdout);
     for (size_t i = 0; i < status->stand_count; i++) {
-        print_source(status_read(status, status->stands[i].text, status->stands[i].length), now_us);
+        print_source(status_read(status, status->stands[i].text, status->stands[i].length), now_us,
+                     status->running[ROLE_COLLECT] > 0);
     }
     if (status->stand_count == 0) {
         fputs("  none has been asked yet\n", stdout);

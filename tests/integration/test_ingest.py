@@ -22,7 +22,7 @@ TOKEN = "a-token-of-the-tests-000"
 CONFIGURATION = """earshot: 1
 brands: {{Acme: [acme]}}
 sources:
-  - {{name: chatbot, use: ingest, channel: helpdesk, about: Acme, scale: 5, map: {{id: ref, text: message, author: user, rating: stars}}}}
+  - {{name: chatbot, use: ingest, channel: helpdesk, about: Acme, scale: 5, map: {{id: ref, text: message, author: user, rating: stars, created_at: when}}}}
   - {{name: ideas, use: ingest, channel: ideas}}
 ingest:
   listen: "127.0.0.1:{port}"
@@ -111,9 +111,13 @@ def what_is_sent_is_stored_as_the_map_says():
     with receiving() as (where, receiver):
         status, answer, _ = receiver.send(lines({"ref": "t-1", "message": "I wish the acme app had a dark mode", "user": "kim", "stars": 4},
                                                 {"ref": "t-2", "message": "The acme app is great"}))
-        expect((status, answer) == (202, {"new": 2, "edited": 0, "deleted": 0, "unchanged": 0}), (status, answer))
+        expect((status, answer) == (202, {"new": 2, "edited": 0, "deleted": 0, "unchanged": 0, "undated": 0}), (status, answer))
         expect(receiver.send(json.dumps([{"ref": "t-3", "message": "as an array"}]), "application/json; charset=utf-8")[1]["new"] == 1, "an array")
         expect(receiver.send("ref=t-4&message=as+a+form%21+%C3%A9", "application/x-www-form-urlencoded")[1]["new"] == 1, "a form")
+        for at, undated in (("gestern", 1), ("2026-11-20", 0), (None, 0)):
+            answer = receiver.send(json.dumps({"ref": "t-5", "message": f"said {at}", "when": at}))[1]
+            expect(answer["new"] + answer["edited"] == 1 and answer["undated"] == undated, f"{at}: {answer}")
+        receiver.send(json.dumps({"ref": "t-5", "deleted": True}))
         posts = stored(where)
         expect(set(posts) == {f"ingest:chatbot:t-{i}" for i in (1, 2, 3, 4)}, sorted(posts))
         first = posts["ingest:chatbot:t-1"]

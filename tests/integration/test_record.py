@@ -157,9 +157,10 @@ def a_definition_that_changes_shows_what_changes_of_the_posts():
         record(place)
         (place.folder / "club.yaml").write_text(DEFINITION.replace("text: /text", "text: /text, title: /by").replace("/answers/*\n", "/answer/*\n"))
         said = replay(place, codes=(1,)).stderr
+        expect(replay(place, "-o", "table", codes=(1,)).stdout == "", "a person reads what differs, not all posts")
         expect('    + title: "Jo"' in said and "- club:" in said and '    - text: "So do I: 2"' in said and "4 posts are other than in tape/posts.ndjson" in said, said)
         replay(place, "--accept")
-        expect(replay(place).stderr.startswith("2 posts (of 2 on the page)"), "what was accepted is what is kept")
+        expect(replay(place).stderr.startswith("2 posts, as they were kept"), "what was accepted is what is kept")
         (place.folder / "tape" / "posts.ndjson").unlink()
         expect("missing; --accept writes it" in replay(place, codes=(1,)).stderr, "no posts to compare with")
 
@@ -271,6 +272,10 @@ def what_cannot_be_recorded_or_played_is_said():
         for words in (("our-club",), ("our-club", "--record", "a", "--replay", "b"), ("our-club", "--record", "a", "--accept")):
             place.run("source", "test", *words, codes=(2,))
         expect("did you mean 'our-club'?" in place.run("source", "test", "our-clbu", "--record", "tape", codes=(78,)).stderr, "a name")
+        (place.folder / "else").mkdir()
+        (place.folder / "else" / "diary.txt").write_text("mine")
+        said = place.run("source", "test", "our-club", "--record", "else", codes=(2,), environment=SECRETS).stderr
+        expect("'diary.txt'" in said and [path.name for path in (place.folder / "else").iterdir()] == ["diary.txt"], said)
         place.run("source", "test", "our-club", "--record", "tape", codes=(1,))  # with the wrong secrets
         server.broken = True
         record(place, codes=(1,))
