@@ -294,7 +294,7 @@ static void broken_rows_are_rejected_by_line_and_the_rest_is_read(void **state)
         {"a.csv",
          "id,text,rating,channel\n1,a,7,\n2,b,n/a,\n3,c,\"0,5\",review\n4,d,,pigeon\n5,,,\n",
          2,
-         {"reject a.csv:2|bad_number|rating 7; a rating is 0 to 1 here; say what the best one is, "
+         {"reject a.csv:2|bad_number|rating 7; a rating is 0 to 1, or say what the best one is, "
           "such as scale: 10|1,a,7,",
           "reject a.csv:5|schema|'pigeon' is no channel; write one of forum, blog, social, video, "
           "review, survey, frontline, helpdesk, ideas, crowd, internal|4,d,,pigeon",
