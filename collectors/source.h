@@ -133,6 +133,7 @@ struct source_reader {
     const char *name;    /* what `use:` says; platform of its ids */
     const char *about;   /* one line */
     const char *channel; /* default */
+    const char *example; /* a configuration to start from, YAML; NULL: a definition's is made */
     const struct ear_option *options; /* the reader's own keys of a source */
     size_t config_size;
     /* Checks what a table cannot say; adds findings. May be absent. */

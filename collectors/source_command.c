@@ -124,6 +124,9 @@ static void show_reader(const struct source_reader *reader)
                                                 : option->fallback,
                      option->help == NULL ? "" : option->help);
     }
+    if (reader->example != NULL) {
+        (void)printf("\n## A configuration\n\n```yaml\n%s```\n", reader->example);
+    }
 }
 
 static int unknown(struct definitions *definitions, const char *name, struct ear_error *err)

@@ -54,7 +54,11 @@ static const struct fetch_answer *ask(struct session *session, const struct fetc
         return NULL;
     }
     if (answer->status == 0) {
-        log_plain("source new", "%s", answer->failure.message);
+        log_plain("source new", "%s%s", answer->failure.message,
+                  strstr(answer->failure.message, "network.allow") == NULL
+                      ? ""
+                      : " (in earshot.yaml here, or in --config FILE: `network: {allow: "
+                        "[ADDRESS]}`)");
         *code = answer->failure.kind == EAR_REJECT ? EXIT_FAILED : EXIT_UNAVAILABLE;
         return NULL;
     }
@@ -67,10 +71,42 @@ static const struct fetch_answer *ask(struct session *session, const struct fetc
     return answer;
 }
 
-static int print_draft(const char *url, const struct fetch_answer *answer, struct ear_error *err)
+/* What the answer tells of a budget, by the names that APIs give it. */
+static void read_budget(struct draft_sample *sample, const struct fetch_answer *answer)
+{
+    static const struct {
+        const char *prefix, *remaining, *reset;
+    } kinds[] = {{"x-ratelimit-", "X-RateLimit-Remaining", "X-RateLimit-Reset"},
+                 {"ratelimit-", "RateLimit-Remaining", "RateLimit-Reset"},
+                 {"x-rate-limit-", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset"}};
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && sample->remaining == NULL; i++) {
+        char key[64];
+
+        (void)snprintf(key, sizeof(key), "%sremaining", kinds[i].prefix);
+        if (fetch_answer_header(answer, key) == NULL) {
+            continue;
+        }
+        sample->remaining = kinds[i].remaining;
+        (void)snprintf(key, sizeof(key), "%sreset", kinds[i].prefix);
+        sample->reset_value = fetch_answer_header(answer, key);
+        sample->reset = sample->reset_value == NULL ? NULL : kinds[i].reset;
+        (void)snprintf(key, sizeof(key), "%slimit", kinds[i].prefix);
+        sample->limit_value = fetch_answer_header(answer, key);
+    }
+}
+
+static int print_draft(const struct fetch_request *request, const struct fetch_answer *answer,
+                       struct ear_error *err)
 {
     struct json *json = NULL;
-    struct draft_sample sample = {.url = url, .link = fetch_answer_header(answer, "link")};
+    const char *names[HEADERS_MAX];
+    const char *values[HEADERS_MAX];
+    struct draft_sample sample = {.url = request->url,
+                                  .link = fetch_answer_header(answer, "link"),
+                                  .headers = names,
+                                  .values = values,
+                                  .header_count = request->header_count};
     char *draft = NULL;
     char name[80];
     int result = -1;
@@ -78,6 +114,11 @@ static int print_draft(const char *url, const struct fetch_answer *answer, struc
     if (json_new(&json, err) != 0) {
         return -1;
     }
+    for (size_t i = 0; i < request->header_count; i++) {
+        names[i] = request->headers[i].name;
+        values[i] = request->headers[i].value;
+    }
+    read_budget(&sample, answer);
     sample.answer = json_read(json, answer->body, answer->body_length, &json_limits_default, err);
     if (sample.answer == NULL) {
         ear_error_context(err,
@@ -116,12 +157,18 @@ int source_new(const struct command_call *call, struct settings *settings, const
     if (read_headers(&values->header, headers, names) != 0) {
         return command_misused(call, "--header takes \"Name: value\", at most 16 of them");
     }
+    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
+        return ear_fail(err, EAR_CONFIG,
+                        "'%.200s' is no address of an API: it begins with http:// or https://, "
+                        "such as https://%.200s",
+                        url, url[0] == '/' ? "forum.example/api/posts" : url);
+    }
     command_stop_on_signals();
     if (session_open_probe(&session, err) == 0) {
         answer = ask(&session, &request, &result, err);
     }
     if (answer != NULL) {
-        result = print_draft(url, answer, err);
+        result = print_draft(&request, answer, err);
     }
     session_close(&session);
     return result;

@@ -28,20 +28,25 @@ static const struct {
                  2},
     [W_TEXT] = {"body content content.rendered text message review comment description cooked "
                 "html selftext comment_text caption record.text textDisplay plaintext raw "
-                "content.label",
+                "content.label body_html bodyHtml content_html contentHtml text_html body_text "
+                "content_text",
                 4},
     [W_CREATED] = {"created_at createdAt created_utc created_at_i created created_time date_gmt "
                    "published_at publishedAt published creation_date timestamp_created indexedAt "
-                   "posted_at date timestamp time",
+                   "posted_at date_published date timestamp time",
                    3},
     [W_EDITED] = {"edited_at lastEditedAt edited updated_at updatedAt updated_time modified_gmt "
-                  "modified updated last_edit_date timestamp_updated",
+                  "modified updated last_edit_date date_modified timestamp_updated",
                   1},
     [W_AUTHOR_ID] = {"author_fullname user_id author_id author.did author.id user.id account.url "
-                     "from.id owner.user_id user.login author.steamid creator.id by",
+                     "from.id owner.user_id user.login author.steamid creator.id author.uuid "
+                     "user.uuid member.id customer.id poster.id author.key authorId userId by",
                      1},
     [W_AUTHOR_NAME] = {"author_name username author.handle author.name user.name user.login "
-                       "user.username account.acct from.name owner.display_name author by "
+                       "user.username author.username author.login author.display_name "
+                       "author.nickname user.display_name user.handle user.nickname member.name "
+                       "customer.name poster.name creator.name authorName userName account.acct "
+                       "from.name owner.display_name author by "
                        "display_name name",
                        1},
     [W_LANG] = {"lang language language_code", 0},
@@ -171,6 +176,22 @@ static const struct json_node *last_of(const struct json_node *list)
     return last;
 }
 
+/* What there was instead, for who asks why nothing was found: the keys of the first of a list. */
+static void keep_keys(struct best *best, const struct json_node *first)
+{
+    size_t used = 0;
+
+    if (best->seen[0] != '\0' || json_kind_of(first) != JSON_OBJECT) {
+        return;
+    }
+    for (const struct json_node *each = json_first(first); each != NULL; each = json_next(each)) {
+        if (is_tame(json_key(each)) && used + strlen(json_key(each)) + 6 < sizeof(best->seen)) {
+            used += (size_t)snprintf(best->seen + used, sizeof(best->seen) - used, "%s%s",
+                                     used == 0 ? "" : ", ", json_key(each));
+        }
+    }
+}
+
 static void try_record(struct best *best, const struct json_node *list, const char *pointer,
                        const char *inner)
 {
@@ -183,12 +204,16 @@ static void try_record(struct best *best, const struct json_node *list, const ch
         last = json_get(last, inner);
     }
     look(&found, first);
+    keep_keys(best, first);
     if (found.nodes[W_ID] == NULL ||
         (found.nodes[W_TEXT] == NULL && found.nodes[W_TITLE] == NULL) ||
         found.worth <= best->found.worth) {
         return;
     }
-    *best = (struct best){.first = first, .last = last, .count = json_count(list), .found = found};
+    best->first = first;
+    best->last = last;
+    best->count = json_count(list);
+    best->found = found;
     (void)snprintf(best->records, sizeof(best->records), "%s/*", pointer);
     if (inner != NULL) {
         append(best->records, inner);
@@ -232,9 +257,12 @@ int draft_make(char **out, char name[80], const struct draft_sample *sample, str
 
     search(&best, sample->answer, "", 0);
     if (best.first == NULL) {
+        keep_keys(&best, sample->answer);
         return ear_fail(err, EAR_REJECT,
                         "nothing in the answer looks like a list of posts: none has an id and a "
-                        "text or title");
+                        "text or title by their names; what is there: %s; `earshot example "
+                        "definition` shows how to name them yourself",
+                        best.seen[0] == '\0' ? "no object" : best.seen);
     }
     if (draft_read_address(&address, sample->url, err) != 0) {
         goto done;

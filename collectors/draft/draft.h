@@ -20,6 +20,14 @@ struct draft_sample {
     const char *url;  /* as it was asked for: with its query */
     const char *link; /* the header Link; NULL: none */
     const struct json_node *answer;
+    const char *const *headers; /* [header_count]: names of those it was asked with */
+    const char *const *values;  /* [header_count]: what they said; of a secret only the kind of
+                                   login (Bearer) is written */
+    size_t header_count;
+    /* Headers of the answer that tell of a budget; NULL: none. The name of what is left (such as
+     * X-RateLimit-Remaining), and name and value of when it begins anew; limit: how many there
+     * are. */
+    const char *remaining, *reset, *reset_value, *limit_value;
 };
 
 /*

@@ -29,9 +29,10 @@ static size_t decode(char *text)
     return (size_t)(to - text);
 }
 
-static bool is_secret(const char *name)
+bool draft_is_secret(const char *name)
 {
-    static const char *const parts[] = {"key", "token", "secret", "password", "auth", "sig"};
+    static const char *const parts[] = {"key",  "token", "secret", "password",
+                                        "auth", "sig",   "cookie"};
     char lower[80];
     size_t length = 0;
 
@@ -93,7 +94,7 @@ int draft_read_address(struct address *address, const char *url, struct ear_erro
         *equals = '\0';
         (void)decode(one);
         (void)decode(equals + 1);
-        *member = (struct member){.name = one, .value = equals + 1, .secret = is_secret(one)};
+        *member = (struct member){.name = one, .value = equals + 1, .secret = draft_is_secret(one)};
         address->query_count++;
     }
     return 0;

@@ -43,6 +43,7 @@ struct best {
     const struct json_node *first, *last; /* records */
     size_t count;
     struct found found;
+    char seen[240]; /* keys of the first object of the first list; "": none */
 };
 
 struct member {
@@ -66,6 +67,9 @@ int draft_read_address(struct address *address, const char *url, struct ear_erro
 
 /* "https://api.forum.example:8443" → forum: the label before the last, in small letters. */
 void draft_name(char out[80], const char *base);
+
+/* Whether what is called so is one by its name: a key, a token. */
+bool draft_is_secret(const char *name);
 
 void draft_write(FILE *out, const char *name, const struct draft_sample *sample,
                  const struct address *address, const struct best *best);

@@ -3,7 +3,9 @@
 #include "collectors/draft/draft_internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/instant.h"
 #include "common/json/json.h"
@@ -28,7 +30,59 @@ static void put_quoted(FILE *out, const char *text, size_t length)
     (void)fputc('"', out);
 }
 
-static void put_params(FILE *out, const struct address *address)
+/* The header that signs in, of those it was asked with: its number, or header_count. */
+static size_t login_of(const struct draft_sample *sample)
+{
+    size_t i = 0;
+
+    while (i < sample->header_count && !draft_is_secret(sample->headers[i])) {
+        i++;
+    }
+    return i;
+}
+
+static void put_auth(FILE *out, const struct draft_sample *sample)
+{
+    const size_t i = login_of(sample);
+    const char *name = i < sample->header_count ? sample->headers[i] : NULL;
+    const char *value = name == NULL ? "" : sample->values[i];
+    const size_t scheme = strcspn(value, " ");
+
+    if (name == NULL) {
+        return;
+    }
+    if (strcasecmp(name, "Authorization") == 0 && strncasecmp(value, "Bearer ", 7) == 0) {
+        (void)fputs("auth: {kind: bearer, value: \"{key}\"}\n", out);
+        return;
+    }
+    (void)fputs("auth: {kind: header, name: ", out);
+    put_quoted(out, name, strlen(name));
+    (void)fputs(", value: ", out);
+    if (strcasecmp(name, "Authorization") == 0 && value[scheme] == ' ' && scheme < 20) {
+        (void)fprintf(out, "\"%.*s {key}\"}\n", (int)scheme, value); /* Basic, Token */
+    } else {
+        (void)fputs("\"{key}\"}\n", out);
+    }
+}
+
+/* Other headers go along as they were given: what they ask for is no secret by its name. */
+static void put_headers(FILE *out, const struct draft_sample *sample)
+{
+    const char *between = ", headers: {";
+
+    for (size_t i = 0; i < sample->header_count; i++) {
+        if (!draft_is_secret(sample->headers[i])) {
+            (void)fputs(between, out);
+            put_quoted(out, sample->headers[i], strlen(sample->headers[i]));
+            (void)fputs(": ", out);
+            put_quoted(out, sample->values[i], strlen(sample->values[i]));
+            between = ", ";
+        }
+    }
+    (void)fputs(*between == ',' && between[2] == '\0' ? "}" : "", out);
+}
+
+static void put_params(FILE *out, const struct draft_sample *sample, const struct address *address)
 {
     (void)fputs("params:\n  base: {default: ", out);
     put_quoted(out, address->base, strlen(address->base));
@@ -40,6 +94,13 @@ static void put_params(FILE *out, const struct address *address)
             (void)fputs("}\n", out);
         }
     }
+    if (login_of(sample) < sample->header_count) {
+        (void)fputs("  key: {required: true, secret: true, help: ", out);
+        put_quoted(out, sample->headers[login_of(sample)],
+                   strlen(sample->headers[login_of(sample)]));
+        (void)fputs("}\n", out);
+    }
+    put_auth(out, sample);
 }
 
 static bool is_page(const char *name)
@@ -55,7 +116,7 @@ static bool is_page(const char *name)
     return false;
 }
 
-static void put_request(FILE *out, const struct address *address)
+static void put_request(FILE *out, const struct draft_sample *sample, const struct address *address)
 {
     const char *between = ", query: {";
 
@@ -82,7 +143,9 @@ static void put_request(FILE *out, const struct address *address)
         }
         between = ", ";
     }
-    (void)fputs(*between == ',' && between[2] == '\0' ? "}}\n" : "}\n", out);
+    (void)fputs(*between == ',' && between[2] == '\0' ? "}" : "", out);
+    put_headers(out, sample);
+    (void)fputs("}\n", out);
 }
 
 /* Where an answer names its next page, and what it is asked for with. */
@@ -95,12 +158,27 @@ static const struct {
     {"/paging/cursors/after", "after"},
     {"/next_cursor", "cursor"},
     {"/meta/next_cursor", "cursor"},
+    {"/paging/next_cursor", "cursor"},
+    {"/pagination/next_cursor", "cursor"},
+    {"/page/next_cursor", "cursor"},
+    {"/response_metadata/next_cursor", "cursor"},
+    {"/paging/nextCursor", "cursor"},
+    {"/pagination/nextCursor", "cursor"},
+    {"/meta/nextCursor", "cursor"},
+    {"/nextCursor", "cursor"},
+    {"/paging/next_token", "next_token"},
+    {"/pagination/next_token", "next_token"},
+    {"/next_token", "next_token"},
+    {"/paging/cursor", "cursor"},
     {"/cursor", "cursor"},
     {"/next_page_token", "page_token"},
     {"/pageInfo/endCursor", "after"},
     {"/paging/next", NULL},
     {"/next_page", "page_cursor"},
     {"/links/next", NULL},
+    {"/pagination/next", "page"},
+    {"/pagination/next_page", "page"},
+    {"/meta/next_page", "page"},
     {"/next", "page"},
     {"/meta/pagination/next", "page"},
 };
@@ -193,6 +271,14 @@ static bool looks_like_html(const struct json_node *node)
                             strstr(text, "&#") != NULL || strstr(text, "&quot;") != NULL);
 }
 
+/* By its name: body_html, contentHtml, html. */
+static bool is_html(const char *pointer)
+{
+    const size_t length = strlen(pointer);
+
+    return length >= 4 && strcasecmp(pointer + length - 4, "html") == 0;
+}
+
 static void put_field(FILE *out, const struct found *found, enum wanted which, const char *name)
 {
     const struct json_node *node = found->nodes[which];
@@ -201,7 +287,7 @@ static void put_field(FILE *out, const struct found *found, enum wanted which, c
     if (node == NULL) {
         return;
     }
-    if ((which == W_TEXT || which == W_TITLE) && looks_like_html(node)) {
+    if ((which == W_TEXT || which == W_TITLE) && (is_html(pointer) || looks_like_html(node))) {
         (void)fprintf(out, "  %s: {from: %s, as: html}\n", name, pointer);
     } else if ((which == W_CREATED || which == W_EDITED) && strcmp(time_as(node), "time") != 0) {
         (void)fprintf(out, "  %s: {from: %s, as: %s}\n", name, pointer, time_as(node));
@@ -249,6 +335,40 @@ static void put_map(FILE *out, const struct found *found)
     put_pair(out, found, "engagement", W_LIKES, "likes", W_REPLIES, "replies");
 }
 
+/* How the time of the next budget is written: an epoch is far off, seconds are few. */
+static const char *reset_as(const char *value)
+{
+    double number = 0;
+    char *end = NULL;
+
+    number = value == NULL ? 0 : strtod(value, &end);
+    if (value == NULL || end == value || *end != '\0') {
+        return value != NULL && strchr(value, 'T') != NULL ? "rfc3339" : "seconds";
+    }
+    return number > 1e8 ? "unix" : "seconds";
+}
+
+static void put_limit(FILE *out, const struct draft_sample *sample)
+{
+    const char *limit = sample->limit_value;
+    const bool counts = limit != NULL && limit[0] >= '1' && limit[0] <= '9' &&
+                        strspn(limit, "0123456789") == strlen(limit) && strlen(limit) < 7;
+
+    (void)fprintf(out, "limit: {requests: %s, per: 1m", counts ? limit : "30");
+    if (sample->remaining != NULL) {
+        (void)fputs(", remaining: ", out);
+        put_quoted(out, sample->remaining, strlen(sample->remaining));
+    }
+    if (sample->remaining != NULL && sample->reset != NULL) {
+        (void)fputs(", reset: ", out);
+        put_quoted(out, sample->reset, strlen(sample->reset));
+        (void)fprintf(out, ", reset_as: %s", reset_as(sample->reset_value));
+    }
+    (void)fputs(counts ? "}      # per minute, or in how long?\n"
+                       : "}      # what does the API allow?\n",
+                out);
+}
+
 void draft_write(FILE *out, const char *name, const struct draft_sample *sample,
                  const struct address *address, const struct best *best)
 {
@@ -260,8 +380,8 @@ void draft_write(FILE *out, const char *name, const struct draft_sample *sample,
         "platform: %s\nchannel: forum      # or blog, social, video, review, survey, "
         "helpdesk, ideas\nabout: \n",
         name);
-    put_params(out, address);
-    put_request(out, address);
+    put_params(out, sample, address);
+    put_request(out, sample, address);
     (void)fprintf(out, "records: \"%s\"\n", best->records);
     put_page(out, sample, address);
     put_cursor(out, best);
@@ -270,7 +390,7 @@ void draft_write(FILE *out, const char *name, const struct draft_sample *sample,
         "# deleted: {path: /deleted, is: true}      # how does the list show what was "
         "deleted?\n"
         "# gone: {request: \"{base}/…/{post/id}\"}      # or what answers 404 for a post that "
-        "is gone?\n"
-        "limit: {requests: 30, per: 1m}      # what does the API allow?\n",
+        "is gone?\n",
         out);
+    put_limit(out, sample);
 }

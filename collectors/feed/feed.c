@@ -506,6 +506,9 @@ const struct source_reader feed_reader = {
     .name = "feed",
     .about = "RSS, Atom, RDF and JSON feeds",
     .channel = "blog",
+    .example = "earshot: 1\n"
+               "sources:\n"
+               "  - {name: our-blog, use: feed, url: \"https://blog.example/\", every: 30m}\n",
     .options = options,
     .config_size = sizeof(struct feed_config),
     .check = check,

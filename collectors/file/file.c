@@ -469,6 +469,15 @@ const struct source_reader file_reader = {
     .name = "file",
     .about = "CSV, TSV, NDJSON and mbox files",
     .channel = "survey",
+    .example = "earshot: 1\n"
+               "brands: {Acme: [acme]}\n"
+               "sources:\n"
+               "  - name: survey\n"
+               "    use: file\n"
+               "    path: \"surveys/*.csv\"\n"
+               "    about: Acme\n"
+               "    map: {text: Comment, created_at: Date, rating: Stars}\n"
+               "    scale: 5\n",
     .options = options,
     .config_size = sizeof(struct file_config),
     .check = file_check,

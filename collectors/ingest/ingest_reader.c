@@ -46,6 +46,16 @@ const struct source_reader ingest_reader = {
     .name = "ingest",
     .about = "entries that are sent by HTTP or filled into a form",
     .channel = "crowd",
+    .example = "earshot: 1\n"
+               "sources:\n"
+               "  - {name: ideas, use: ingest, channel: ideas}\n"
+               "  - {name: chatbot, use: ingest, channel: helpdesk, map: {text: message, author: "
+               "user}}\n"
+               "ingest:\n"
+               "  listen: \"127.0.0.1:8480\"\n"
+               "  token: \"${EARSHOT_INGEST_TOKEN:-write-one-of-your-own}\"\n"
+               "  forms:\n"
+               "    ideas: {source: ideas, title: \"What should we do better?\"}\n",
     .options = options,
     .config_size = sizeof(struct ingest_values),
     .check = check,

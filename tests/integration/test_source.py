@@ -38,8 +38,6 @@ def the_example_of_every_page_is_valid():
         wrong = []
         for row in place.lines("source", "list", "-o", "json"):
             page = place.run("source", "show", row["name"]).stdout
-            if row["kind"] == "reader":
-                continue
             place.configure(re.search(r"```yaml\n(.*?)```", page, re.S).group(1))
             done = place.run("check", codes=(0, 78))
             if done.returncode != 0 or "valid" not in done.stderr or "warning" in done.stderr:
@@ -145,11 +143,17 @@ def an_answer_makes_a_draft_that_is_a_definition():
         expect("hunter2" not in done.stdout + done.stderr, "a secret is shown")
         (place.folder / "draft.yaml").write_text(done.stdout)
         expect("a valid definition" in place.run("check", "draft.yaml").stderr, done.stdout)
+        expect('auth: {kind: header, name: "X-Key", value: "{key}"}' in done.stdout and "\n  key: {required: true, secret: true" in done.stdout, done.stdout)
         expect('records: "/posts/*"' in done.stdout and "text: /body" in done.stdout and "\nplatform: draft\n" in done.stdout, done.stdout)
         expect("it answers 403" in place.run("source", "new", f"{base}/api/posts?", codes=(1,)).stderr, "a refusal")
         place.run("source", "new", f"{base}/api/posts?", "--header", "nonsense", codes=(2,))
         place.run("source", "new", "http://127.0.0.1:1/", codes=(69,))
         place.run("source", "new", "banana", codes=(78,))
+        said = place.run("source", "new", f"{base[7:]}/api/posts", codes=(78,)).stderr
+        expect("begins with http:// or https://" in said, said)
+        place.configure("earshot: 1\n")
+        said = place.run("source", "new", f"{base}/api/posts", codes=(1,)).stderr
+        expect("earshot.yaml" in said and "network: {allow:" in said, said)
 
 
 def words_that_make_no_sense_are_refused():

@@ -19,6 +19,8 @@ struct case_of {
     const char *url, *link, *answer;
     const char *lines[8];  /* that the draft holds */
     const char *id, *text; /* of its first record */
+    const char *header, *value;
+    const char *remaining, *reset, *reset_value, *limit_value;
 };
 
 static const struct case_of cases[] = {
@@ -63,6 +65,41 @@ static const struct case_of cases[] = {
                "text: {from: /content/rendered, as: html}", "url: /link"},
      .id = "3",
      .text = "<p>c</p>"},
+    {.url = "https://api.club.example/posts",
+     .answer = "{\"posts\":[{\"id\":\"p1\",\"body_html\":\"only words\",\"created\":1600000000,"
+               "\"member\":{\"id\":7,\"name\":\"Jo\"}}],\"paging\":{\"next_cursor\":\"abc\"}}",
+     .lines = {"text: {from: /body_html, as: html}", "author: {id: /member/id, name: /member/name}",
+               "page: {kind: token, from: /paging/next_cursor, into: cursor}",
+               "auth: {kind: header, name: \"X-Api-Key\", value: \"{key}\"}",
+               "key: {required: true, secret: true, help: \"X-Api-Key\"}",
+               "limit: {requests: 120, per: 1m, remaining: \"X-RateLimit-Remaining\", reset: "
+               "\"X-RateLimit-Reset\", reset_as: unix}"},
+     .id = "p1",
+     .text = "only words",
+     .header = "X-Api-Key",
+     .value = "hunter2",
+     .remaining = "X-RateLimit-Remaining",
+     .reset = "X-RateLimit-Reset",
+     .reset_value = "1795000000",
+     .limit_value = "120"},
+    {.url = "https://api.club.example/posts?cursor=x",
+     .answer = "[{\"id\":\"p1\",\"content_html\":\"<b>x</b>\",\"created\":1600000000}]",
+     .lines = {"text: {from: /content_html, as: html}", "auth: {kind: bearer, value: \"{key}\"}",
+               "reset_as: seconds"},
+     .id = "p1",
+     .text = "<b>x</b>",
+     .header = "Authorization",
+     .value = "Bearer hunter2",
+     .remaining = "RateLimit-Remaining",
+     .reset = "RateLimit-Reset",
+     .reset_value = "30"},
+    {.url = "https://api.club.example/posts",
+     .answer = "[{\"id\":\"p1\",\"text\":\"x\",\"created\":1600000000}]",
+     .lines = {"request: {url: \"{base}/posts\", headers: {\"Accept-Version\": \"2 {{x}}\"}}"},
+     .id = "p1",
+     .text = "x",
+     .header = "Accept-Version",
+     .value = "2 {x}"},
 };
 
 /* Reads the draft as a definition and maps the first record. */
@@ -109,7 +146,17 @@ static void a_draft_is_a_definition_of_what_it_was_made_from(void **state)
         struct json *json = NULL;
         char *draft = NULL;
         char name[80];
-        struct draft_sample sample = {.url = cases[i].url, .link = cases[i].link};
+        struct draft_sample sample = {
+            .url = cases[i].url,
+            .link = cases[i].link,
+            .headers = &cases[i].header,
+            .values = &cases[i].value,
+            .header_count = cases[i].header != NULL ? 1 : 0,
+            .remaining = cases[i].remaining,
+            .reset = cases[i].reset,
+            .reset_value = cases[i].reset_value,
+            .limit_value = cases[i].limit_value,
+        };
 
         assert_int_equal(json_new(&json, &err), 0);
         sample.answer =
@@ -131,7 +178,9 @@ static void a_draft_is_a_definition_of_what_it_was_made_from(void **state)
 static void an_answer_without_posts_makes_no_draft(void **state)
 {
     static const char *const answers[] = {"{}", "[1,2]", "{\"a\":[{\"x\":1}]}", "null",
-                                          "{\"a\":[{\"id\":1}]}"};
+                                          "{\"a\":[{\"id\":1,\"words\":2}]}"};
+    static const char *const seen[] = {"no object", "no object", ": x;", "no object",
+                                       ": id, words;"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
@@ -145,6 +194,7 @@ static void an_answer_without_posts_makes_no_draft(void **state)
         sample.answer = json_read(json, answers[i], strlen(answers[i]), &json_limits_default, &err);
         assert_int_equal(draft_make(&draft, name, &sample, &err), -1);
         assert_int_equal(err.kind, EAR_REJECT);
+        assert_non_null(strstr(err.message, seen[i]));
         json_free(json);
     }
 }
