@@ -122,8 +122,9 @@ static int print_draft(const struct fetch_request *request, const struct fetch_a
     sample.answer = json_read(json, answer->body, answer->body_length, &json_limits_default, err);
     if (sample.answer == NULL) {
         ear_error_context(err,
-                          "the answer is no JSON; if the site has feeds, write use: feed, url: "
-                          "its address");
+                          "the answer is no JSON, of which alone a draft is made; a definition of "
+                          "your own reads XML (accept: xml), and if the site has feeds, write "
+                          "use: feed, url: its address");
         goto done;
     }
     if (draft_make(&draft, name, &sample, err) != 0) {

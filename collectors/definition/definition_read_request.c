@@ -174,8 +174,6 @@ static int read_request_keys(const struct reading *reading, struct request *out,
     switch (config_get(node, "accept") == NULL ? 3 : reading_index(keys.accept, accept_names)) {
     case 1:
         out->accept = ACCEPT_XML;
-        config_report(reading->config, CONFIG_ERROR, config_get(node, "accept"),
-                      "answers in XML are not read yet; where it is a feed, use: feed reads it");
         break;
     case 2:
         out->accept = ACCEPT_NDJSON;

@@ -165,6 +165,8 @@ static int ask_first(struct engine *engine, struct source_turn *turn, struct ear
 static int take_first(struct engine *engine, const struct fetch_answer *answer,
                       struct source_turn *turn, struct ear_error *err)
 {
+    const char *raw = NULL; /* JSON, whatever it came in */
+    size_t length = 0;
     char *text = NULL;
 
     switch (rules_judge(engine, answer, false, turn, err)) {
@@ -186,8 +188,9 @@ static int take_first(struct engine *engine, const struct fetch_answer *answer,
     if (engine->first_root == NULL) {
         return -1;
     }
-    if (answer->body_length <= KEPT_FIRST_MAX) {
-        text = strndup(answer->body, answer->body_length);
+    raw = json_raw(engine->first_root, &length);
+    if (length <= KEPT_FIRST_MAX) {
+        text = strndup(raw, length);
         if (text == NULL) {
             return ear_fail_memory(err, "the first answer");
         }

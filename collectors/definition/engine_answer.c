@@ -79,7 +79,8 @@ static int load_page(struct engine *engine, const struct fetch_answer *answer,
     }
     rules_tell(engine, frame->root, answer);
     for (size_t i = 0; i < frame->record_count; i++) {
-        if (records_check_place(&frame->records[i], frame->root, &absent, &sole, err) != 0 ||
+        if (records_check_place(&frame->records[i], frame->request->accept == ACCEPT_XML,
+                                frame->root, &absent, &sole, err) != 0 ||
             records_gather(&frame->nodes, &frame->records[i], frame->root, err) != 0) {
             return -1;
         }

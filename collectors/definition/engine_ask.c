@@ -208,6 +208,7 @@ static int begin_asked(struct engine *engine, const struct request *request, str
 {
     ask_clear(&engine->asked);
     engine->asked.cost = request->cost;
+    engine->asked.xml = request->accept == ACCEPT_XML;
     engine->asked.method = strdup(request->method == NULL ? "GET" : request->method);
     return engine->asked.method == NULL ? ear_fail_memory(err, "a request") : 0;
 }

@@ -201,10 +201,11 @@ EAR_MUST_CHECK
 int records_gather(struct nodes *nodes, const struct pointer *pointer, const struct json_node *root,
                    struct ear_error *err);
 /* What stands where the records should be, and can hold none, is another kind of answer: -1,
- * EAR_REJECT. *absent: nothing stands there, or null; *sole: an object. */
+ * EAR_REJECT. *absent: nothing stands there, or null; *sole: an object. xml: where one is a list
+ * too, and none is there when the list is empty. */
 EAR_MUST_CHECK
-int records_check_place(const struct pointer *pointer, const struct json_node *root, bool *absent,
-                        bool *sole, struct ear_error *err);
+int records_check_place(const struct pointer *pointer, bool xml, const struct json_node *root,
+                        bool *absent, bool *sole, struct ear_error *err);
 /* Emits the next piece of the page in hand; *all: it was the last. */
 EAR_MUST_CHECK
 int records_emit(struct engine *engine, const struct source_output *output, bool *all,

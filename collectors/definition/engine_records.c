@@ -46,8 +46,8 @@ int records_gather(struct nodes *nodes, const struct pointer *pointer, const str
 }
 
 /* What stands where the records should be, and can hold none, is another kind of answer. */
-int records_check_place(const struct pointer *pointer, const struct json_node *root, bool *absent,
-                        bool *sole, struct ear_error *err)
+int records_check_place(const struct pointer *pointer, bool xml, const struct json_node *root,
+                        bool *absent, bool *sole, struct ear_error *err)
 {
     const struct json_node *node = root;
 
@@ -56,9 +56,15 @@ int records_check_place(const struct pointer *pointer, const struct json_node *r
         const struct pointer_step *step = &pointer->steps[i];
         const enum json_kind kind = json_kind_of(node);
 
-        if (kind == JSON_NULL) {
-            *absent = true;
+        const bool last = i + 1 == pointer->step_count || step[1].kind == STEP_EACH;
+
+        if (kind == JSON_NULL || (xml && last && kind == JSON_OBJECT && step->kind == STEP_KEY &&
+                                  json_get(node, step->key) == NULL)) {
+            *absent = !xml || !last; /* in XML a list of none is but the element around it */
             return 0;
+        }
+        if (xml && kind == JSON_STRING && step->kind == STEP_EACH) {
+            return 0; /* one, and nothing but its text */
         }
         if (kind != JSON_ARRAY && kind != JSON_OBJECT) {
             return ear_fail(err, EAR_REJECT,
@@ -67,7 +73,7 @@ int records_check_place(const struct pointer *pointer, const struct json_node *r
                             pointer->text);
         }
         if (step->kind != STEP_KEY) {
-            *sole = step->kind == STEP_EACH && kind == JSON_OBJECT;
+            *sole = !xml && step->kind == STEP_EACH && kind == JSON_OBJECT;
             return 0;
         }
         if (kind == JSON_OBJECT) {

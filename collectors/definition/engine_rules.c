@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectors/definition/answer_xml.h"
 #include "common/instant.h"
 #include "common/settings/settings.h"
 
@@ -57,36 +58,60 @@ const struct json_node *rules_read(struct json *json, const struct request *requ
 {
     const struct json_node *root = NULL;
     size_t length = 0;
-    char *lines = NULL;
+    char *text = NULL;
 
-    if (request->accept == ACCEPT_XML) {
-        ear_fail(err, EAR_CONFIG, "config: answers in XML are not read yet; use a feed");
-        return NULL;
-    }
-    if (request->accept != ACCEPT_NDJSON) {
+    if (request->accept == ACCEPT_JSON) {
         return json_read(json, answer->body, answer->body_length, &json_limits_default, err);
     }
-    lines = array_of(answer->body, answer->body_length, &length);
-    if (lines == NULL) {
-        ear_fail_memory(err, "a page");
-        return NULL;
+    if (request->accept == ACCEPT_XML) {
+        if (answer_xml_read(&text, &length, answer->body, answer->body_length, answer->type, err) !=
+            0) {
+            return NULL;
+        }
+    } else {
+        text = array_of(answer->body, answer->body_length, &length);
+        if (text == NULL) {
+            ear_fail_memory(err, "a page");
+            return NULL;
+        }
     }
-    root = json_read(json, lines, length, &json_limits_default, err);
-    free(lines);
+    root = json_read(json, text, length, &json_limits_default, err);
+    free(text);
     return root;
 }
 
-/* The body as JSON, if it is; NULL: it is none. -1: EAR_FATAL. */
+/* As XML, where that was asked for and it looks like it: errors often come in JSON all the same. */
+static bool is_xml(const struct engine *engine, const struct fetch_answer *answer)
+{
+    size_t at = 0;
+
+    while (at < answer->body_length && strchr(" \t\r\n", answer->body[at]) != NULL &&
+           answer->body[at] != '\0') {
+        at++;
+    }
+    return engine->asked.xml && at < answer->body_length && answer->body[at] == '<';
+}
+
+/* The body, if it is understood; NULL: it is not. -1: EAR_FATAL. */
 static int read_quietly(struct engine *engine, const struct fetch_answer *answer,
                         const struct json_node **root, struct ear_error *err)
 {
     const struct json_limits small = {.bytes = (size_t)1024 * 1024, .depth = 64, .members = 20000};
 
+    char *text = NULL;
+    size_t length = 0;
+
     *root = NULL;
     if (answer->body_length == 0) {
         return 0;
     }
-    *root = json_read(engine->body, answer->body, answer->body_length, &small, err);
+    if (!is_xml(engine, answer)) {
+        *root = json_read(engine->body, answer->body, answer->body_length, &small, err);
+    } else if (answer_xml_read(&text, &length, answer->body, answer->body_length, answer->type,
+                               err) == 0) {
+        *root = json_read(engine->body, text, length, &small, err);
+        free(text);
+    }
     if (*root == NULL && err->kind != EAR_REJECT) {
         return -1;
     }

@@ -30,6 +30,7 @@ struct asked {
     size_t header_count;
     char *etag, *last_modified;
     double cost;
+    bool xml;      /* the answer, as it was asked for */
     int refreshes; /* tokens that it has used up */
 };
 

@@ -172,7 +172,8 @@ static bool follow(const struct walk *walk, size_t at, const struct json_node *n
     step = &walk->pointer->steps[at];
     switch (step->kind) {
     case STEP_EACH:
-        if (json_kind_of(node) == JSON_OBJECT && (at == 0 || step[-1].kind != STEP_DEEP)) {
+        if ((json_kind_of(node) == JSON_OBJECT || json_kind_of(node) == JSON_STRING) &&
+            (at == 0 || step[-1].kind != STEP_DEEP)) {
             return follow(walk, at + 1, node); /* behind ** it would be found twice */
         }
         return json_kind_of(node) != JSON_ARRAY || follow_children(walk, at + 1, node);

@@ -17,6 +17,7 @@
  * Time and memory grow with the input, by the byte; the caller caps its bytes. Threads: any.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/error.h"
@@ -45,6 +46,7 @@ struct markup_handler {
     int (*close)(void *user, const char *space, const char *name, struct ear_error *err);
     /* A piece of text, entities decoded; one run of text may come in many pieces. */
     int (*text)(void *user, const char *text, size_t length, struct ear_error *err);
+    bool prefixes; /* XML: `space` is the prefix as it is written, declared or not */
 };
 
 /*

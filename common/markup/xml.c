@@ -263,9 +263,10 @@ static void stop(struct reading *reading)
     xmlStopParser(reading->parser);
 }
 
-static const char *space_of(const xmlChar *prefix, const xmlChar *uri)
+static const char *space_of(const struct reading *reading, const xmlChar *prefix,
+                            const xmlChar *uri)
 {
-    if (uri != NULL) {
+    if (uri != NULL && !reading->handler->prefixes) {
         return (const char *)uri;
     }
     return prefix != NULL ? (const char *)prefix : "";
@@ -296,7 +297,7 @@ static bool take_attributes(struct reading *reading, size_t count, const xmlChar
         memcpy(out, five[5 * i + 3], length);
         out[length] = '\0';
         reading->attributes[i] = (struct markup_attribute){
-            .space = space_of(five[5 * i + 1], five[5 * i + 2]),
+            .space = space_of(reading, five[5 * i + 1], five[5 * i + 2]),
             .name = (const char *)five[5 * i],
             .value = out,
         };
@@ -331,7 +332,7 @@ static void on_open(void *user, const xmlChar *name, const xmlChar *prefix, cons
     }
     if (!take_attributes(reading, (size_t)count, attributes) ||
         (reading->handler->open != NULL &&
-         reading->handler->open(reading->user, space_of(prefix, uri), (const char *)name,
+         reading->handler->open(reading->user, space_of(reading, prefix, uri), (const char *)name,
                                 reading->attributes, (size_t)count, reading->err) != 0)) {
         stop(reading);
     }
@@ -342,7 +343,7 @@ static void on_close(void *user, const xmlChar *name, const xmlChar *prefix, con
     struct reading *reading = user;
 
     if (!reading->failed && reading->handler->close != NULL &&
-        reading->handler->close(reading->user, space_of(prefix, uri), (const char *)name,
+        reading->handler->close(reading->user, space_of(reading, prefix, uri), (const char *)name,
                                 reading->err) != 0) {
         stop(reading);
     }

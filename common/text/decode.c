@@ -225,3 +225,57 @@ char *text_decode(const char *bytes, size_t length, const char *encoding, size_t
     }
     return from_windows_1252(bytes, length, out_length, repaired);
 }
+
+/* The value of a parameter within a header or declaration: charset=…, encoding="…". */
+static bool parameter(char *out, size_t size, const char *text, size_t length, const char *name)
+{
+    size_t name_length = strlen(name);
+
+    for (size_t i = 0; i + name_length < length; i++) {
+        if (strncasecmp(text + i, name, name_length) == 0) {
+            size_t at = i + name_length;
+            size_t used = 0;
+
+            while (at < length && strchr(" \t", text[at]) != NULL && text[at] != '\0') {
+                at++;
+            }
+            if (at == length || text[at] != '=') {
+                continue;
+            }
+            at++;
+            while (at < length && text[at] != '\0' && strchr(" \t\"'", text[at]) != NULL) {
+                at++;
+            }
+            while (at < length && text[at] != '\0' && strchr(" \t\"';?>", text[at]) == NULL &&
+                   used + 1 < size) {
+                out[used++] = text[at++];
+            }
+            out[used] = '\0';
+            return used > 0;
+        }
+    }
+    return false;
+}
+
+/* HTTP's charset, then the XML declaration's; but a charset of UTF-8 that the bytes deny gives way
+ * to a declaration that says otherwise. */
+char *text_decode_markup(const char *bytes, size_t length, const char *type, size_t *out_length,
+                         bool *repaired)
+{
+    char charset[64];
+    char declared[64];
+    const char *label = NULL;
+    size_t head = length < 256 ? length : 256;
+    const char *end = memchr(bytes, '>', head);
+    bool is_declared = end != NULL && parameter(declared, sizeof declared, bytes,
+                                                (size_t)(end - bytes), "encoding");
+
+    if (type != NULL && parameter(charset, sizeof charset, type, strlen(type), "charset")) {
+        label = charset;
+    }
+    if (is_declared &&
+        (label == NULL || (strncasecmp(label, "utf-8", 6) == 0 && !text_valid(bytes, length)))) {
+        label = declared;
+    }
+    return text_decode(bytes, length, label, out_length, repaired);
+}

@@ -59,6 +59,11 @@ char *text_from_html(const char *html, size_t length, size_t *out_length);
 char *text_decode(const char *bytes, size_t length, const char *encoding, size_t *out_length,
                   bool *repaired);
 
+/* The same of XML or HTML, its encoding by its Content-Type (may be NULL), then by its declaration.
+ */
+char *text_decode_markup(const char *bytes, size_t length, const char *type, size_t *out_length,
+                         bool *repaired);
+
 /* Edit distance (optimal string alignment) of two short ASCII words, for "did you mean"; capped
  * at 99. */
 int text_distance(const char *one, const char *other);

@@ -59,9 +59,6 @@ static void a_mistake_is_told_at_its_place(void **state)
         const char *more, *place, *text;
     } cases[] = {
         {"chanel: x", "7:1 chanel", "did you mean 'channel'?"},
-        {"children: {each: /x/*, request: {url: \"{base}/y\", accept: xml}, records: /x/*}",
-         "7:59 children.request.accept",
-         "answers in XML are not read yet; where it is a feed, use: feed"},
         {"hook: claimed-tim", "7:7 hook", "did you mean 'claimed-time'?"},
         {"page: {kind: tokn}", "7:14 page.kind", "did you mean 'token'?"},
         {"page: {kind: token, into: x}", "7:7 page", "page lacks 'from'"},
