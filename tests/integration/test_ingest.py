@@ -120,6 +120,8 @@ def what_is_sent_is_stored_as_the_map_says():
         receiver.send(json.dumps({"ref": "t-5", "deleted": True}))
         posts = stored(where)
         expect(set(posts) == {f"ingest:chatbot:t-{i}" for i in (1, 2, 3, 4)}, sorted(posts))
+        table = where.run("status", "-o", "table", codes=(0, 1)).stdout
+        expect("chatbot: takes what is sent to /ingest/chatbot" in table and "chatbot: answered" not in table, table)
         first = posts["ingest:chatbot:t-1"]
         expect(first["text"] == "I wish the acme app had a dark mode" and first["source"] == "chatbot" and first["author"]["id"], first)
         expect(posts["ingest:chatbot:t-4"]["text"] == "as a form! é", posts["ingest:chatbot:t-4"])
