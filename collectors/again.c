@@ -10,16 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectors/asks.h"
+#include "collectors/errands.h"
 #include "common/log.h"
 #include "common/settings/settings.h"
 
 static int forget_rejects(struct collector *collector, const char *source, struct ear_error *err)
 {
-    for (size_t i = 0; i < asks_count(collector->asks); i++) {
-        const char *ask = asks_at(collector->asks, i);
+    for (size_t i = 0; i < errands_retry_count(collector->errands); i++) {
+        const char *retry = errands_retry_at(collector->errands, i);
 
-        if (asks_is_about(ask, source) && intake_retry(collector->intake, ask, err) != 0) {
+        if (errands_is_about(retry, source) && intake_retry(collector->intake, retry, err) != 0) {
             return -1;
         }
     }
@@ -67,8 +67,8 @@ static int read_anew(struct collector *collector, struct listening *listening,
 
 static bool is_asked_for(const struct collector *collector, const char *source)
 {
-    for (size_t i = 0; i < asks_count(collector->asks); i++) {
-        if (asks_is_about(asks_at(collector->asks, i), source)) {
+    for (size_t i = 0; i < errands_retry_count(collector->errands); i++) {
+        if (errands_is_about(errands_retry_at(collector->errands, i), source)) {
             return true;
         }
     }
@@ -83,14 +83,14 @@ static bool was_just_served(const struct listening *listening)
 
 int again_serve(struct collector *collector, struct ear_error *err)
 {
-    if (asks_look(collector->asks, err) != 0) {
+    if (errands_look(collector->errands, err) != 0) {
         if (err->kind == EAR_FATAL || err->kind == EAR_CONFIG) {
             return -1;
         }
         ear_error_clear(err); /* next time */
         return 0;
     }
-    for (size_t i = 0; asks_count(collector->asks) > 0 && i < collector->count; i++) {
+    for (size_t i = 0; errands_retry_count(collector->errands) > 0 && i < collector->count; i++) {
         struct listening *listening = &collector->items[i];
 
         if (listening->phase == LISTENING_AWAY || listening->phase == LISTENING_STOPPED ||

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-#include "collectors/asks.h"
 #include "collectors/collector_internal.h"
+#include "collectors/errands.h"
 #include "common/instant.h"
 #include "common/log.h"
 #include "common/settings/settings.h"
@@ -106,14 +106,14 @@ static int take_up(struct collector *collector, struct listening *listening,
 
 int backfill_serve(struct collector *collector, struct ear_error *err)
 {
-    for (size_t i = 0; asks_errand_count(collector->asks) > 0 && i < collector->count; i++) {
+    for (size_t i = 0; errands_count(collector->errands) > 0 && i < collector->count; i++) {
         struct listening *listening = &collector->items[i];
 
         if (listening->phase == LISTENING_AWAY || listening->phase == LISTENING_STOPPED) {
             continue;
         }
-        for (size_t j = 0; j < asks_errand_count(collector->asks); j++) {
-            const struct errand errand = asks_errand_at(collector->asks, j);
+        for (size_t j = 0; j < errands_count(collector->errands); j++) {
+            const struct errand errand = errands_at(collector->errands, j);
 
             if (errand.asked_us <= listening->standing.backfill.asked_us ||
                 strcmp(errand.source, listening->entry->source->name) != 0) {

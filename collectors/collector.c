@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectors/asks.h"
+#include "collectors/errands.h"
 #include "collectors/fetch/fetch.h"
 #include "collectors/watch.h"
 #include "common/clock.h"
@@ -72,7 +72,7 @@ int collector_new(struct collector **out, const struct collector_config *config,
         goto done;
     }
     if (stream_share_open(&collector->share, config->stream, "collect", tables, 2, err) != 0 ||
-        asks_new(&collector->asks, config->stream, collector_now_us(collector), err) != 0 ||
+        errands_new(&collector->errands, config->stream, collector_now_us(collector), err) != 0 ||
         intake_new(&collector->intake, config->stream, collector->share, config->rules,
                    config->metrics, err) != 0 ||
         json_writer_new(&collector->writer, COLLECTOR_CURSOR_MAX, err) != 0) {
@@ -116,7 +116,7 @@ void collector_free(struct collector *collector)
         standing_clear(&collector->items[i].standing);
     }
     intake_free(collector->intake);
-    asks_free(collector->asks);
+    errands_free(collector->errands);
     watch_free(collector->watch);
     stream_share_close(collector->share);
     json_writer_free(collector->writer);
@@ -332,7 +332,7 @@ static int work(struct collector *collector, struct ear_error *err)
 
     watch_look(collector->watch, clock_mono_us(), wake, collector);
     if (again_serve(collector, err) != 0 || backfill_serve(collector, err) != 0 ||
-        (asks_are_known(collector->asks) && begin_due(collector, err) != 0)) {
+        (errands_are_known(collector->errands) && begin_due(collector, err) != 0)) {
         return -1;
     }
     do {
@@ -401,7 +401,7 @@ int collector_turn(struct collector *collector, int timeout_ms, struct ear_error
         return 0;
     }
     if (!collector->paused && (collector->ready != NULL || collector->commit_failed ||
-                               !asks_are_known(collector->asks))) {
+                               !errands_are_known(collector->errands))) {
         return 0; /* first what has come */
     }
     return wait_for_more(collector, timeout_ms, err);
@@ -426,7 +426,7 @@ static bool is_walking(const struct collector *collector)
 bool collector_is_busy(const struct collector *collector)
 {
     if (collector->config.only != NULL) {
-        return !asks_are_known(collector->asks) || is_walking(collector);
+        return !errands_are_known(collector->errands) || is_walking(collector);
     }
     for (size_t i = 0; i < collector->count; i++) {
         if (!collector->items[i].finished) {

@@ -15,7 +15,7 @@
 #include "common/clock.h"
 #include "common/json/json.h"
 
-struct asks;
+struct errands;
 struct stream_share;
 
 enum {
@@ -96,7 +96,7 @@ struct part {
 struct collector {
     struct collector_config config;
     struct stream_share *share;
-    struct asks *asks;
+    struct errands *errands;
     struct watch *watch; /* NULL with `once` */
     struct intake *intake;
     struct json_writer *writer;
