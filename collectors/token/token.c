@@ -207,17 +207,46 @@ static int say_busy(struct token_turn *turn, int64_t wait_us, const char *why)
     return 0;
 }
 
+/* Where a failure does not matter: what is not written now is with the next save. */
+static void save_quietly(struct tokens *tokens, int64_t now_us)
+{
+    struct ear_error err = {EAR_NONE, ""};
+    int lock = -1;
+
+    if (tokens->path == NULL || tokens_lock(tokens, &lock, &err) != 0) {
+        return;
+    }
+    if (tokens_look(tokens, &err) == 0 && tokens_save(tokens, now_us, false, &err) != 0) {
+        ear_error_clear(&err);
+    }
+    tokens_unlock(lock);
+}
+
+/* The file drops what was not used for long: it must know of a use that needs nothing else of it.
+ */
+static void note_use(struct tokens *tokens, struct token *token, int64_t now_us)
+{
+    token->used_us = now_us > token->used_us ? now_us : token->used_us;
+    if (token->used_us - token->saved_us > CLOCK_DAY_US) {
+        token->saved_us =
+            token->used_us - CLOCK_DAY_US + CLOCK_HOUR_US; /* if it fails: not sooner */
+        save_quietly(tokens, now_us);
+    }
+}
+
 /* The token if it is good; else later. */
 static int use_or_wait(struct tokens *tokens, struct token *token, int64_t wait_us, const char *why,
                        int64_t now_us, struct token_turn *turn, struct ear_error *err)
 {
+    if (is_good(token, now_us)) {
+        note_use(tokens, token, now_us);
+    }
     if (!is_good(token, now_us)) {
         return say_busy(turn, wait_us, why);
     }
     if (!token_set(&tokens->text, token->text, strlen(token->text))) {
         return ear_fail_memory(err, "a token");
     }
-    token->used_us = now_us;
     turn->state = TOKEN_READY;
     turn->text = tokens->text;
     return 0;
@@ -357,21 +386,6 @@ static void release(struct token *token)
     }
 }
 
-/* The file says no more that we are at it; if that cannot be written, the lease ends by itself. */
-static void give_lease_back(struct tokens *tokens, int64_t now_us)
-{
-    struct ear_error err = {EAR_NONE, ""};
-    int lock = -1;
-
-    if (tokens->path == NULL || tokens_lock(tokens, &lock, &err) != 0) {
-        return;
-    }
-    if (tokens_look(tokens, &err) == 0 && tokens_save(tokens, now_us, false, &err) != 0) {
-        ear_error_clear(&err);
-    }
-    tokens_unlock(lock);
-}
-
 static int fail_later(struct token *token, const struct fetch_answer *answer, int64_t now_us,
                       int64_t *wait_us, struct ear_error *err)
 {
@@ -472,17 +486,17 @@ int token_put(struct tokens *tokens, const struct token_key *key, const void *wh
         release(token);
     }
     if (answer->budget_wait_us > 0 || says_later(answer)) {
-        give_lease_back(tokens, now_us);
+        save_quietly(tokens, now_us);
         return fail_later(token, answer, now_us, wait_us, err);
     }
     if (answer->status == 0) {
-        give_lease_back(tokens, now_us);
+        save_quietly(tokens, now_us);
         ear_fail(err, EAR_REJECT, "no token: %s", answer->failure.message);
         return settle_refused(key, token, now_us, err);
     }
     if (token_read_answer(&grant, key, token, answer, now_us, err) != 0) {
         if (err->kind == EAR_REJECT) {
-            give_lease_back(tokens, now_us);
+            save_quietly(tokens, now_us);
             return settle_refused(key, token, now_us, err);
         }
         return -1;
@@ -522,7 +536,7 @@ void token_let_go(struct tokens *tokens, const void *who)
             const int64_t now_us = token->held_us - LEASE_US;
 
             release(token);
-            give_lease_back(tokens, now_us);
+            save_quietly(tokens, now_us);
         }
     }
 }

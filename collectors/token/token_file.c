@@ -47,6 +47,7 @@ static int read_token(struct tokens *tokens, const struct json_node *node, struc
     const char *key = json_string(json_get(node, "key"), NULL);
     struct token *token = NULL;
     int64_t got_us = 0;
+    int64_t used_us = 0;
     int64_t pid = 0;
 
     if (key == NULL || strlen(key) != TOKEN_KEY_SIZE - 1) {
@@ -61,9 +62,15 @@ static int read_token(struct tokens *tokens, const struct json_node *node, struc
         json_integer(json_get(node, "lease"), &token->lease_us)) {
         token->lease_pid = (pid_t)pid;
     }
-    if (!json_integer(json_get(node, "got"), &got_us) || token->unsaved ||
-        got_us <= token->got_us) {
+    if (!json_integer(json_get(node, "got"), &got_us) || token->unsaved || got_us < token->got_us) {
         return 0;
+    }
+    if (json_integer(json_get(node, "used"), &used_us)) {
+        token->saved_us = used_us;
+        token->used_us = used_us > token->used_us ? used_us : token->used_us;
+    }
+    if (got_us == token->got_us) {
+        return 0; /* ours; another process may have used it */
     }
     if (!take_text(&token->text, json_get(node, "token")) ||
         !take_text(&token->refresh, json_get(node, "refresh"))) {
@@ -72,7 +79,6 @@ static int read_token(struct tokens *tokens, const struct json_node *node, struc
     token->got_us = got_us;
     token->expires_us = INT64_MAX;
     (void)json_integer(json_get(node, "expires"), &token->expires_us);
-    (void)json_integer(json_get(node, "used"), &token->used_us);
     token->dead = false;
     token->after_reject = false;
     token->afresh = false;
@@ -246,6 +252,7 @@ int tokens_save(struct tokens *tokens, int64_t now_us, bool lasting, struct ear_
     for (size_t i = 0; i < tokens->count; i++) {
         if (is_kept(tokens->items[i], now_us)) {
             write_token(writer, tokens->items[i], now_us);
+            tokens->items[i]->saved_us = tokens->items[i]->used_us;
         }
     }
     json_write_array_end(writer);

@@ -24,7 +24,8 @@ struct token {
     int64_t got_us;     /* 0: never */
     int64_t expires_us; /* INT64_MAX: it does not say */
     int64_t used_us;
-    pid_t lease_pid; /* the process that is fetching it, until then */
+    int64_t saved_us; /* what the file says of that */
+    pid_t lease_pid;  /* the process that is fetching it, until then */
     int64_t lease_us;
     /* of this process */
     const void *holder; /* who was told to fetch it; NULL: nobody, until then */

@@ -517,6 +517,30 @@ static void a_token_without_an_end_is_used_until_it_is_refused(void **state)
     assert_int_equal(times(bench, "token"), 1);
 }
 
+/* The file drops tokens that nobody uses: a use in memory alone must not look like none. */
+static void a_token_that_is_used_daily_is_kept_through_a_restart(void **state)
+{
+    struct bench *bench = *state;
+    int64_t at_us = now();
+
+    tell(bench, "life=0");
+    obtain(bench, &bench->client, at_us);
+    for (int i = 0; i < 2 * 100; i++) {
+        at_us += CLOCK_DAY_US / 2;
+        obtain(bench, &bench->client, at_us);
+    }
+    open_tokens(bench);
+    obtain(bench, &bench->password, at_us); /* what is written drops what is unused */
+    open_tokens(bench);
+    obtain(bench, &bench->client, at_us);
+    assert_int_equal(times(bench, "client_credentials"), 1);
+    at_us += 100 * CLOCK_DAY_US;
+    obtain(bench, &bench->password, at_us);
+    open_tokens(bench);
+    obtain(bench, &bench->client, at_us);
+    assert_int_equal(times(bench, "client_credentials"), 2);
+}
+
 /* --- 401 --- */
 
 static void a_token_that_is_refused_is_replaced_once(void **state)
@@ -834,6 +858,7 @@ int main(void)
         CASE(a_token_is_fetched_ahead_by_one_while_the_others_use_the_old_one),
         CASE(who_comes_second_waits_while_there_is_none),
         CASE(a_token_without_an_end_is_used_until_it_is_refused),
+        CASE(a_token_that_is_used_daily_is_kept_through_a_restart),
         CASE(a_token_that_is_refused_is_replaced_once),
         CASE(a_refused_credential_is_not_tried_again_at_once),
         CASE(a_dead_refresh_token_asks_for_a_person),
