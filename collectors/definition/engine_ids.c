@@ -15,7 +15,11 @@
 
 #include "common/settings/settings.h"
 
-enum { IDS_BEHIND = 3 /* in a row, older than the instant: the way down is over */ };
+enum {
+    IDS_BEHIND = 3,   /* in a row, older than the instant: the way down is over */
+    IDS_POLL = 10000, /* are asked for by one poll, where page.max says nothing */
+    IDS_FAR = 1000000 /* behind the newest: that many are never asked for one by one */
+};
 
 static int ask_id(struct engine *engine, int64_t id, struct source_turn *turn,
                   struct ear_error *err)
@@ -95,13 +99,15 @@ static void end_down(struct engine *engine)
 
 static bool is_spent(struct engine *engine, struct source_turn *turn)
 {
-    const int64_t max = engine->poll->probe ? ENGINE_PIECE / 10 : engine->at->list->page.max;
+    const int64_t most = engine->at->list->page.max;
+    const int64_t max = engine->poll->probe ? ENGINE_PIECE / 10 : most > 0 ? most : IDS_POLL;
 
-    if (max == 0 || engine->ids_asked < max) {
+    if (engine->ids_asked < max) {
         return false;
     }
     if (!engine->poll->probe) {
         turn->next = SOURCE_LATER;
+        turn->wait_us = most > 0 ? 0 : CLOCK_MINUTE_US;
         (void)snprintf(engine->say, sizeof(engine->say),
                        "%" PRId64 " ids are all that a poll asks for", max);
         turn->why = engine->say;
@@ -110,6 +116,36 @@ static bool is_spent(struct engine *engine, struct source_turn *turn)
     engine->save = true;
     engine->stage = STAGE_END;
     return true;
+}
+
+/* The newest id is nowhere near where we stood: it was a lie then, or is one now, or ids are given
+ * out anew. What is asked for is what is near it, and what lies between is told as a gap. */
+static int keep_near(struct engine *engine, const struct source_output *output,
+                     struct ear_error *err)
+{
+    struct kept_list *at = engine->at;
+    const int64_t now_us = engine->poll->now_us;
+    const int64_t from_us = at->at_us;
+    const int64_t far = IDS_FAR * step_of(at->list);
+    const int64_t stood = at->at;
+    char why[160];
+
+    if (at->walk.kind != WALK_NONE && at->walk.base - far > engine->id_last) {
+        walk_clear(&at->walk); /* down from a lie: from the newest then */
+    }
+    if (!at->has_at || (at->at >= engine->id_last - far && at->at - far <= engine->id_last)) {
+        return 0;
+    }
+    at->at = engine->id_last - IDS_POLL * step_of(at->list);
+    at->at = at->at < 0 ? 0 : at->at;
+    at->awaited_count = 0;
+    engine->save = true;
+    (void)snprintf(why, sizeof(why),
+                   "the newest id is %" PRId64 " and was %" PRId64 ": it goes on from %" PRId64,
+                   engine->id_last, stood, at->at);
+    return output->gap == NULL || engine->poll->probe
+               ? 0
+               : output->gap(output->user, from_us, now_us, why, err);
 }
 
 /* Where the walk goes on, once the newest id is known. */
@@ -150,11 +186,14 @@ int ids_go_on(struct engine *engine, const struct source_output *output, struct 
 {
     struct kept_list *at = engine->at;
 
-    (void)output;
     if (!engine->id_known) {
         engine->awaited_at = 0;
         engine->walk = &at->walk;
         return ask_last(engine, turn, err);
+    }
+    if (engine->ids_asked == 0 && engine->poll->backfill_since_us == 0 &&
+        keep_near(engine, output, err) != 0) {
+        return -1;
     }
     if (is_spent(engine, turn)) {
         return 0;
@@ -206,6 +245,9 @@ static void note_id(struct engine *engine, bool there, int64_t created_us)
     }
     if (!there && (walk->kind == WALK_NONE || (walk->kind == WALK_HEAD && walk->pages < 50))) {
         await(engine, engine->id_asked); /* further down they will never come */
+    }
+    if (walk->kind != WALK_PAST && created_us > at->at_us && created_us <= engine->poll->now_us) {
+        at->at_us = created_us;
     }
     if (walk->kind == WALK_NONE) {
         at->at = engine->id_asked;

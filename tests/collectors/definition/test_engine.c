@@ -1028,6 +1028,67 @@ static void an_id_that_is_null_comes_later(void **state)
     free_place(paper, forum);
 }
 
+/* Says that its newest id is `unseen`. */
+static void serve_lies(void *world, const struct fetch_request *request, struct reply *reply)
+{
+    struct forum *forum = world;
+
+    if (forum->unseen > 0 && asked_path(request, "/max")) {
+        fprintf(reply->out, "%lld", (long long)forum->unseen);
+        return;
+    }
+    forum_serve(forum, request, reply);
+}
+
+static void a_newest_id_that_is_a_lie_costs_one_poll_and_is_told(void **state)
+{
+    struct paper *paper = new_paper();
+    struct forum *forum = calloc(1, sizeof *forum);
+
+    (void)state;
+    forum_fill(forum, 10, 600, 10);
+    open_place(paper, places[11].yaml, forum);
+    paper->serve = serve_lies;
+    paper_poll_well(paper);
+    more_posts(forum, 3, paper->now_us);
+    paper->now_us += HOUR_US;
+    forum->unseen = INT64_C(1) << 60;
+    assert_int_equal(paper_poll(paper), PAPER_LATER);
+    assert_int_equal(paper->wait_us, 60 * SECOND_US);
+    assert_int_equal(paper->requests, 10001);
+    assert_int_equal(paper->gaps, 1);
+    assert_int_equal(paper_said(paper, "the newest id is 1152921504606846976 and was 10"), 1);
+    forum->unseen = 0;
+    paper->now_us += HOUR_US;
+    paper_poll_well(paper); /* the truth again: all there is */
+    forum_compare(forum, paper);
+    assert_int_equal(paper->gaps, 1);
+    paper->now_us += HOUR_US;
+    paper_poll_well(paper);
+    assert_int_equal(paper->requests, 1);
+    assert_int_equal(paper->gaps, 0);
+    free_place(paper, forum);
+}
+
+static void a_newest_id_that_is_a_lie_at_first_sight_is_forgotten(void **state)
+{
+    struct paper *paper = new_paper();
+    struct forum *forum = calloc(1, sizeof *forum);
+
+    (void)state;
+    forum_fill(forum, 10, 600, 10);
+    open_place(paper, places[11].yaml, forum);
+    paper->serve = serve_lies;
+    forum->unseen = INT64_MAX;
+    assert_int_equal(paper_poll(paper), PAPER_LATER);
+    assert_int_equal(paper->requests, 10001);
+    forum->unseen = 0;
+    paper->now_us += HOUR_US;
+    paper_poll_well(paper);
+    forum_compare(forum, paper);
+    free_place(paper, forum);
+}
+
 /* --- 304 --- */
 
 static void an_unchanged_page_is_not_read_again(void **state)
@@ -1175,6 +1236,8 @@ int main(void)
         cmocka_unit_test(one_child_does_not_stop_the_list_for_ever),
         cmocka_unit_test(what_a_poll_may_ask_for_goes_on_with_the_next),
         cmocka_unit_test(an_id_that_is_null_comes_later),
+        cmocka_unit_test(a_newest_id_that_is_a_lie_costs_one_poll_and_is_told),
+        cmocka_unit_test(a_newest_id_that_is_a_lie_at_first_sight_is_forgotten),
         cmocka_unit_test(an_unchanged_page_is_not_read_again),
         cmocka_unit_test(a_304_that_lies_is_found_out),
         cmocka_unit_test(a_cursor_is_kept_small_whatever_comes),
