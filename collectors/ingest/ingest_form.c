@@ -13,10 +13,12 @@
 #include <string.h>
 
 #include "common/config/config.h"
+#include "common/hash.h"
 #include "common/json/json.h"
 #include "common/settings/settings.h"
 
-enum { TEXT_MAX = 20000, STARS = 5 };
+/* What the line that names origins holds beside them is shorter than 160 bytes. */
+enum { TEXT_MAX = 20000, STARS = 5, ORIGINS_SIZE = HTTP_LINE_SIZE - 160 };
 
 static const struct ear_option options[] = {
     {"source", EAR_STRING, offsetof(struct form_values, source), "!",
@@ -63,6 +65,29 @@ static bool is_origin(const char *text)
     return host[0] != '\0' && host[strcspn(host, "/?#;, '\"\\\t")] == '\0';
 }
 
+/* A browser is told all of them in one line. */
+static void check_origins(struct settings *settings, const struct ear_strings *origins,
+                          const struct config_node *node)
+{
+    size_t length = 0;
+
+    for (size_t i = 0; i < origins->count; i++) {
+        length += strlen(origins->items[i]) + 1;
+        if (!is_origin(origins->items[i])) {
+            config_report(settings->config, CONFIG_ERROR, node,
+                          "'%.80s' is no origin; write scheme and host alone, such as "
+                          "https://www.acme.example",
+                          origins->items[i]);
+        }
+    }
+    if (length >= ORIGINS_SIZE) {
+        config_report(settings->config, CONFIG_ERROR, node,
+                      "these origins have %zu bytes together, and a browser is told at most %d; "
+                      "name fewer, or make a second form for the others",
+                      length, ORIGINS_SIZE - 1);
+    }
+}
+
 static void check_form(struct settings *settings, const struct form *form,
                        const struct config_node *node)
 {
@@ -79,14 +104,7 @@ static void check_form(struct settings *settings, const struct form *form,
                       "ingest} to sources",
                       values->source, values->source);
     }
-    for (size_t i = 0; i < values->origins.count; i++) {
-        if (!is_origin(values->origins.items[i])) {
-            config_report(settings->config, CONFIG_ERROR, config_get(node, "origins"),
-                          "'%.80s' is no origin; write scheme and host alone, such as "
-                          "https://www.acme.example",
-                          values->origins.items[i]);
-        }
-    }
+    check_origins(settings, &values->origins, config_get(node, "origins"));
 }
 
 int forms_read(struct form **out, size_t *count, struct settings *settings, struct inlet *inlets,
@@ -181,14 +199,14 @@ static void write_head(FILE *out, const struct form *form, const char *style)
     write_element(out, "<h1>", form->values.title, "</h1>\n");
 }
 
-static void write_stars(FILE *out, const char *label)
+static void write_stars(FILE *out, const char *label, int chosen)
 {
     write_element(out, "<fieldset><legend>", label, "</legend>");
     for (int i = 1; i <= STARS; i++) {
         fprintf(out,
-                "<label class=\"star\"><input type=\"radio\" name=\"rating\" value=\"%d\"> %d"
+                "<label class=\"star\"><input type=\"radio\" name=\"rating\" value=\"%d\"%s> %d"
                 "</label>",
-                i, i);
+                i, i == chosen ? " checked" : "", i);
     }
     fputs("</fieldset>\n", out);
 }
@@ -196,13 +214,13 @@ static void write_stars(FILE *out, const char *label)
 /* Sites that are named may show the page inside their own. */
 static void guard(const struct form *form, struct http_answer *answer)
 {
-    char ancestors[HTTP_LINE_SIZE - 160] = "";
+    char ancestors[ORIGINS_SIZE] = "";
     size_t used = 0;
 
     for (size_t i = 0; i < form->values.origins.count; i++) {
         const char *origin = form->values.origins.items[i];
 
-        if (used + strlen(origin) + 2 < sizeof ancestors) {
+        if (used + strlen(origin) + 1 < sizeof ancestors) { /* check_origins saw to it */
             used += (size_t)snprintf(ancestors + used, sizeof ancestors - used, " %s", origin);
         }
     }
@@ -227,13 +245,43 @@ static void finish(FILE *out, const struct form *form, struct http_answer *answe
     guard(form, answer);
 }
 
-void form_show(const struct form *form, const char *complaint, struct http_answer *answer)
+static void write_fields(FILE *out, const struct form *form, const struct form_entry *entry)
 {
-    FILE *out = open_memstream(&answer->body, &answer->body_length);
-    char key[INGEST_KEY_SIZE];
+    write_element(out, "<p><label for=\"text\">", form->values.text, "</label>");
+    fprintf(out, "<textarea id=\"text\" name=\"text\" rows=\"6\" maxlength=\"%d\"%s>\n", TEXT_MAX,
+            form->values.rating == NULL ? " required" : "");
+    write_element(out, "", entry->text == NULL ? "" : entry->text, "</textarea></p>\n");
+    if (form->values.rating != NULL) {
+        write_stars(out, form->values.rating, entry->stars);
+    }
+    if (form->values.author != NULL) {
+        write_element(out, "<p><label for=\"author\">", form->values.author,
+                      "</label><input id=\"author\" name=\"author\" maxlength=\"200\"");
+        write_element(out, " value=\"", entry->author == NULL ? "" : entry->author, "\"></p>\n");
+    }
+}
+
+/* The key that was hidden in the page before, or one of its own. */
+static int key_for(char out[INGEST_KEY_SIZE], const struct form_entry *entry)
+{
     struct ear_error err = {EAR_NONE, ""};
 
-    if (out == NULL || body_make_key(key, &err) != 0) {
+    if (entry->key[0] == '\0') {
+        return body_make_key(out, &err);
+    }
+    memcpy(out, entry->key, INGEST_KEY_SIZE);
+    return 0;
+}
+
+void form_show(const struct form *form, const char *complaint, const struct form_entry *entry,
+               struct http_answer *answer)
+{
+    static const struct form_entry nothing = {0};
+    FILE *out = open_memstream(&answer->body, &answer->body_length);
+    char key[INGEST_KEY_SIZE];
+
+    entry = entry == NULL ? &nothing : entry;
+    if (out == NULL || key_for(key, entry) != 0) {
         if (out != NULL) {
             fclose(out);
             free(answer->body);
@@ -247,17 +295,7 @@ void form_show(const struct form *form, const char *complaint, struct http_answe
     }
     write_element(out, "<form method=\"post\" action=\"", form->name,
                   "\" accept-charset=\"utf-8\">\n");
-    write_element(out, "<p><label for=\"text\">", form->values.text, "</label>");
-    fprintf(out,
-            "<textarea id=\"text\" name=\"text\" rows=\"6\" maxlength=\"%d\"%s></textarea></p>\n",
-            TEXT_MAX, form->values.rating == NULL ? " required" : "");
-    if (form->values.rating != NULL) {
-        write_stars(out, form->values.rating);
-    }
-    if (form->values.author != NULL) {
-        write_element(out, "<p><label for=\"author\">", form->values.author,
-                      "</label><input id=\"author\" name=\"author\" maxlength=\"200\"></p>\n");
-    }
+    write_fields(out, form, entry);
     fprintf(out,
             "<p class=\"away\" aria-hidden=\"true\"><label for=\"website\">Leave this empty</label>"
             "<input id=\"website\" name=\"website\" tabindex=\"-1\" autocomplete=\"off\"></p>\n"
@@ -313,36 +351,55 @@ static const char *text_of(const struct json_node *root, const char *name)
     return text != NULL && text[strspn(text, " \t\r\n")] != '\0' ? text : NULL;
 }
 
-/* A key is what a page of ours had hidden in it, or nothing. */
 static void copy_key(char out[INGEST_KEY_SIZE], const char *key)
 {
-    out[0] = '\0';
     if (key != NULL && strlen(key) == INGEST_KEY_SIZE - 1 &&
         strspn(key, "0123456789abcdef") == INGEST_KEY_SIZE - 1) {
         memcpy(out, key, INGEST_KEY_SIZE);
     }
 }
 
-static void write_entry(const struct json_node *root, const char *key, struct json_writer *writer)
+static int read_entry(struct form_entry *out, const struct json_node *root, struct ear_error *err)
 {
+    const char *text = text_of(root, "text");
+    const char *author = text_of(root, "author");
     const char *stars = text_of(root, "rating");
+
+    out->text = text == NULL ? NULL : strdup(text);
+    out->author = author == NULL ? NULL : strdup(author);
+    if ((out->text == NULL) != (text == NULL) || (out->author == NULL) != (author == NULL)) {
+        return ear_fail_memory(err, "what a form holds");
+    }
+    if (stars != NULL && strlen(stars) == 1 && stars[0] >= '1' && stars[0] <= '0' + STARS) {
+        out->stars = stars[0] - '0';
+    }
+    out->verdict = text_of(root, "website") != NULL ? FORM_ROBOT
+                   : text == NULL && stars == NULL  ? FORM_EMPTY
+                                                    : FORM_GOOD;
+    copy_key(out->key, text_of(root, "key"));
+    return 0;
+}
+
+static void write_entry(const struct form_entry *entry, struct json_writer *writer)
+{
+    char id[65];
 
     json_writer_reset(writer);
     json_write_object(writer);
-    if (key[0] != '\0') {
-        json_member_string(writer, "id", key);
+    if (entry->key[0] != '\0') {
+        json_member_string(writer, "id", sha256_format(id, entry->key, strlen(entry->key)));
     }
-    json_member_string(writer, "text", text_of(root, "text"));
-    json_member_string(writer, "author", text_of(root, "author"));
-    if (stars != NULL && strlen(stars) == 1 && stars[0] >= '1' && stars[0] <= '0' + STARS) {
+    json_member_string(writer, "text", entry->text);
+    json_member_string(writer, "author", entry->author);
+    if (entry->stars > 0) {
         json_write_key(writer, "rating");
-        json_write_number(writer, (stars[0] - '0') / (double)STARS, 2);
+        json_write_number(writer, entry->stars / (double)STARS, 2);
     }
     json_write_object_end(writer);
 }
 
-int form_read(const char *body, size_t length, struct json_writer *writer,
-              char key[INGEST_KEY_SIZE], enum form_verdict *verdict, struct ear_error *err)
+int form_read(struct form_entry *out, const char *body, size_t length, struct json_writer *writer,
+              struct ear_error *err)
 {
     struct json *json = NULL;
     const struct json_node *root = NULL;
@@ -350,6 +407,7 @@ int form_read(const char *body, size_t length, struct json_writer *writer,
     size_t size = 0;
     int result = -1;
 
+    *out = (struct form_entry){0};
     json_writer_reset(writer);
     json_write_object(writer);
     if (json_new(&json, err) != 0 || body_write_fields(writer, body, length, err) != 0) {
@@ -358,17 +416,20 @@ int form_read(const char *body, size_t length, struct json_writer *writer,
     json_write_object_end(writer);
     text = json_writer_text(writer, &size, err);
     root = text == NULL ? NULL : json_read(json, text, size, &json_limits_default, err);
-    if (root == NULL) {
+    if (root == NULL || read_entry(out, root, err) != 0) {
         goto done;
     }
-    *verdict = text_of(root, "website") != NULL                                   ? FORM_ROBOT
-               : text_of(root, "text") == NULL && text_of(root, "rating") == NULL ? FORM_EMPTY
-                                                                                  : FORM_GOOD;
-    copy_key(key, text_of(root, "key"));
-    write_entry(root, key, writer);
+    write_entry(out, writer);
     result = 0;
 
 done:
     json_free(json);
     return result;
+}
+
+void form_entry_clear(struct form_entry *entry)
+{
+    free(entry->text);
+    free(entry->author);
+    *entry = (struct form_entry){0};
 }

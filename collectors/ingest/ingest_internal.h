@@ -62,18 +62,31 @@ int forms_read(struct form **out, size_t *count, struct settings *settings, stru
 /* May a page of this origin send the form? Both headers may be NULL; host is ours. */
 bool form_allows(const struct form *form, const char *origin, const char *site, const char *host);
 
-/* The page with the form (complaint: why it comes again; NULL), and the one that thanks. */
-void form_show(const struct form *form, const char *complaint, struct http_answer *answer);
-void form_thank(const struct form *form, struct http_answer *answer);
-void form_style(struct http_answer *answer);
-
 enum form_verdict { FORM_GOOD, FORM_EMPTY, FORM_ROBOT };
 
-/* What was filled in, as a JSON object with the fields of a post, and the key hidden in it (""
- * where it has none that is ours). -1: EAR_REJECT with a code in front, EAR_FATAL. */
+/* What somebody filled in. All zero: nothing. */
+struct form_entry {
+    enum form_verdict verdict;
+    char *text, *author; /* its own; NULL: left empty */
+    int stars;           /* 0: none */
+    /* What a page of ours had hidden in it: whoever sends it again means the same entry. Nobody
+     * else may know it, so an entry's id is its SHA-256. "": none that is ours. */
+    char key[INGEST_KEY_SIZE];
+};
+
+/* Reads it, and writes it as a JSON object with the fields of a post. The caller clears it, also
+ * after -1: EAR_REJECT with a code in front, EAR_FATAL. */
 EAR_MUST_CHECK
-int form_read(const char *body, size_t length, struct json_writer *writer,
-              char key[INGEST_KEY_SIZE], enum form_verdict *verdict, struct ear_error *err);
+int form_read(struct form_entry *out, const char *body, size_t length, struct json_writer *writer,
+              struct ear_error *err);
+void form_entry_clear(struct form_entry *entry);
+
+/* The page with the form, and the one that thanks. complaint: why it comes again, with what was
+ * filled in; both may be NULL. */
+void form_show(const struct form *form, const char *complaint, const struct form_entry *entry,
+               struct http_answer *answer);
+void form_thank(const struct form *form, struct http_answer *answer);
+void form_style(struct http_answer *answer);
 
 /* --- ingest_body.c --- */
 

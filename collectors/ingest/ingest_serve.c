@@ -333,17 +333,18 @@ static void see_other(const struct form *form, struct http_answer *answer)
 }
 
 /* The entry on its way, and the page that says how it went. */
-static void send_entry(struct ingest *ingest, const struct form *form, const char *entry,
-                       size_t length, struct http_answer *answer)
+static void send_entry(struct ingest *ingest, const struct form *form,
+                       const struct form_entry *entry, const char *json, size_t length,
+                       struct http_answer *answer)
 {
     struct delivery delivery = {
-        .inlet = form->inlet, .of_form = true, .type = BODY_JSON, .body = entry, .length = length};
+        .inlet = form->inlet, .of_form = true, .type = BODY_JSON, .body = json, .length = length};
 
     ingest_deliver(ingest, &delivery);
     if (delivery.status == 202) {
         see_other(form, answer);
     } else {
-        form_show(form, delivery.fault.reason, answer);
+        form_show(form, delivery.fault.reason, entry, answer);
         answer->status = delivery.status;
     }
 }
@@ -355,30 +356,30 @@ static void serve_entry(void *user, const struct http_request *request, struct h
     const struct form *form = form_of(ingest, request->path, &rest);
     struct json_writer *writer = NULL;
     struct ear_error err = {EAR_NONE, ""};
-    enum form_verdict verdict = FORM_EMPTY;
-    char key[INGEST_KEY_SIZE] = "";
+    struct form_entry entry = {0};
     size_t length = 0;
-    const char *entry = NULL;
+    const char *json = NULL;
 
     if (form == NULL || rest[0] != '\0') {
         refuse_for(answer, 404, "unknown_form", "there is no form of this name");
         return;
     }
     if (json_writer_new(&writer, INGEST_BODY_MAX, &err) == 0 &&
-        form_read(request->body == NULL ? "" : request->body, request->body_length, writer, key,
-                  &verdict, &err) == 0) {
-        entry = json_writer_text(writer, &length, &err);
+        form_read(&entry, request->body == NULL ? "" : request->body, request->body_length, writer,
+                  &err) == 0) {
+        json = json_writer_text(writer, &length, &err);
     }
-    if (entry == NULL) {
+    if (json == NULL) {
         refuse_for(answer, err.kind == EAR_REJECT ? 400 : 503, "bad_form", err.message);
-    } else if (verdict == FORM_ROBOT) {
+    } else if (entry.verdict == FORM_ROBOT) {
         see_other(form, answer);
-    } else if (verdict == FORM_EMPTY) {
-        form_show(form, "Please write something.", answer);
+    } else if (entry.verdict == FORM_EMPTY) {
+        form_show(form, "Please write something.", &entry, answer);
         answer->status = 400;
     } else {
-        send_entry(ingest, form, entry, length, answer);
+        send_entry(ingest, form, &entry, json, length, answer);
     }
+    form_entry_clear(&entry);
     json_writer_free(writer);
     count(ingest, form->inlet, answer->status);
 }
@@ -389,7 +390,7 @@ static void serve_form(void *user, const struct http_request *request, struct ht
     const struct form *form = form_of(user, request->path, &rest);
 
     if (form != NULL && rest[0] == '\0') {
-        form_show(form, NULL, answer);
+        form_show(form, NULL, NULL, answer);
     } else if (form != NULL && strcmp(rest, "/thanks") == 0) {
         form_thank(form, answer);
     } else {

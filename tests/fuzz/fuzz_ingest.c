@@ -50,24 +50,24 @@ static int take(struct taken *taken, struct body_reader *reader, struct file_row
 static void fill_form(const char *body, size_t length, struct body_reader *reader,
                       struct file_rows *rows)
 {
-    enum form_verdict verdict = FORM_EMPTY;
-    char key[INGEST_KEY_SIZE] = "";
+    struct form_entry entry = {0};
     struct ear_error err = {0};
     struct taken taken = {0};
     struct json_writer *writer = NULL;
-    const char *entry = NULL;
+    const char *json = NULL;
     size_t size = 0;
 
     assert(json_writer_new(&writer, INGEST_BODY_MAX, &err) == 0);
-    if (form_read(body, length, writer, key, &verdict, &err) == 0) {
-        assert(key[0] == '\0' || strlen(key) == INGEST_KEY_SIZE - 1);
-        entry = json_writer_text(writer, &size, &err);
-        if (verdict == FORM_GOOD && entry != NULL) {
-            assert(take(&taken, reader, rows, BODY_JSON, entry, size) != 0 || taken.count == 1);
+    if (form_read(&entry, body, length, writer, &err) == 0) {
+        assert(entry.key[0] == '\0' || strlen(entry.key) == INGEST_KEY_SIZE - 1);
+        json = json_writer_text(writer, &size, &err);
+        if (entry.verdict == FORM_GOOD && json != NULL) {
+            assert(take(&taken, reader, rows, BODY_JSON, json, size) != 0 || taken.count == 1);
         }
     } else {
         assert(err.kind == EAR_REJECT);
     }
+    form_entry_clear(&entry);
     json_writer_free(writer);
 }
 

@@ -3,6 +3,7 @@
 """Entries that are sent over HTTP and filled into forms: the role itself, by requests, up to what the store holds."""
 
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -83,9 +84,9 @@ class Receiver:
 
 
 @contextlib.contextmanager
-def receiving(rate=1000, **more):
+def receiving(rate=1000, size=None, **more):
     with place() as where:
-        where.configure(CONFIGURATION.format(port=0, rate=rate))
+        where.configure(CONFIGURATION.format(port=0, rate=rate) + (f"stream: {{size: {size}}}\n" if size else ""))
         token = where.folder / "token"
         token.write_text(TOKEN + "\n")
         token.chmod(0o600)
@@ -243,7 +244,29 @@ def a_form_takes_an_idea_and_thanks():
         posts = stored(where)
         texts = sorted(post["text"] or "" for post in posts.values())
         expect(texts == ["", "I'd love <b>sharper</b> images & more"], texts)
-        expect(f"ingest:ideas:{key}" in posts and all(post["source"] == "ideas" for post in posts.values()), posts)
+        named = f"ingest:ideas:{hashlib.sha256(key.encode()).hexdigest()}"
+        expect(named in posts and all(post["source"] == "ideas" for post in posts.values()), posts)
+        said = where.run("export", "posts", "-o", "json").stdout
+        expect(key not in said, "who sees a post cannot tell the key that would change it")
+        receiver.fill("idea", own, text="overwritten", key=named.rpartition(":")[2][:32])
+        expect(stored(where)[named]["text"].startswith("I'd love"), "an id is no key")
+
+
+def what_was_filled_in_comes_back():
+    with receiving() as (_, receiver):
+        key = "0123456789abcdef" * 2
+        status, _, page = receiver.fill("idea", text=" ", author='Kim "<b>&', key=key)
+        expect(status == 400 and 'value="Kim &quot;&lt;b&gt;&amp;"' in page, page)
+        expect(f'name="key" value="{key}"' in page, "sent once more it is the same entry")
+        page = receiver.ask("GET", "/form/stars")[2]
+        expect("checked" not in page and "></textarea>" in page.replace("\n", "") and key not in page, page)
+    with receiving(size="4MiB") as (_, receiver):
+        for turn in range(40):
+            if receiver.send(lines(*({"ref": f"{turn}-{i}", "message": os.urandom(400).hex()} for i in range(300))))[0] == 503:
+                break
+        status, _, page = receiver.fill("stars", text="\nToo </textarea> late" + " at last" * 2000, rating="4", key=key)
+        expect(status == 503 and ">\n\nToo &lt;/textarea&gt; late" in page and " at last</textarea>" in page, (status, page[:2000]))
+        expect('value="4" checked' in page and page.count("checked") == 1 and f'value="{key}"' in page, page[:2000])
 
 
 def a_form_is_only_sent_from_where_it_may():
@@ -286,11 +309,11 @@ def check_finds_what_is_wrong():
     with place() as where:
         where.configure("""earshot: 1
 sources: [{name: ideas, use: ingest, scale: 0}, {name: other, use: ingest, map: {txt: a}}]
-ingest: {listen: "127.0.0.1:99999", token: short, forms: {idea: {source: idea, tilte: x, origins: ["www.acme.example"]}, "a b": {source: ideas}}}
-""")
+ingest: {listen: "127.0.0.1:99999", token: short, forms: {idea: {source: idea, tilte: x, origins: ["www.acme.example"]}, "a b": {source: ideas}, many: {source: ideas, origins: [%s]}}}
+""" % ", ".join(f"https://shop-{i}.acme.example" for i in range(20)))
         done = where.run("check", codes=(78,))
         for part in ("scale", "no field 'txt'", "99999", "at least 16 characters", "did you mean 'title'", "is no origin", "a form's name",
-                     "no source of `use: ingest` is called 'idea'"):
+                     "no source of `use: ingest` is called 'idea'", "these origins have"):
             expect(part in done.stderr, f"{part} is not in {done.stderr}")
         where.configure('earshot: 1\nsources: [{name: ideas, use: ingest}]\n')
         expect("nothing listens for it" in where.run("check").stderr, "a warning")
@@ -301,7 +324,7 @@ ingest: {listen: "127.0.0.1:99999", token: short, forms: {idea: {source: idea, t
 if __name__ == "__main__":
     os.environ.pop("EARSHOT_CONFIG", None)
     chosen = [test for test in (what_is_sent_is_stored_as_the_map_says, sent_again_it_is_once, what_is_refused_is_told_and_leaves_nothing,
-                                it_says_yes_only_when_the_log_has_it, many_senders_at_once_lose_nothing, a_form_takes_an_idea_and_thanks,
+                                it_says_yes_only_when_the_log_has_it, many_senders_at_once_lose_nothing, a_form_takes_an_idea_and_thanks, what_was_filled_in_comes_back,
                                 a_form_is_only_sent_from_where_it_may, an_address_may_send_so_many, run_starts_it_where_it_is_configured,
                                 check_finds_what_is_wrong) if len(sys.argv) < 2 or test.__name__ in sys.argv[1:]]
     sys.exit(main(*chosen))
