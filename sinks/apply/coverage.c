@@ -160,8 +160,14 @@ static int apply_gap(struct apply *apply, const struct stream_message *message,
     (void)read_instant(&from_us, root, "from");
     (void)json_integer(json_get(root, "polls"), &polls);
     if (kind == NULL || strlen(kind) > POST_NAME_MAX || !read_instant(&to_us, root, "to") ||
-        !read_instant(&found_us, root, "found") ||
-        found_us < apply->now_us - apply->config.horizon_us) {
+        !read_instant(&found_us, root, "found")) {
+        return 0;
+    }
+    /* Where a stretch ends may be a server's word; it goes by that end, as coverage_expire sees it.
+     */
+    to_us = to_us > found_us ? found_us : to_us;
+    from_us = from_us > to_us ? to_us : from_us;
+    if (to_us < apply->now_us - apply->config.horizon_us) {
         return 0;
     }
     {

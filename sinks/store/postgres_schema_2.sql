@@ -43,6 +43,7 @@ CREATE TABLE coverage_gap (
     PRIMARY KEY (source, kind, from_us, to_us)
 );
 CREATE INDEX coverage_gap_to ON coverage_gap (to_us);
+CREATE INDEX coverage_gap_found ON coverage_gap (source, kind, found_us);
 
 -- Hashed: an address may be longer than what a B-tree takes.
 CREATE INDEX insight_url ON insight USING hash (url) WHERE url IS NOT NULL;

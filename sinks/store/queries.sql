@@ -398,10 +398,16 @@ SET planned = excluded.planned, made = excluded.made, failed = excluded.failed,
     ours = excluded.ours, requests = excluded.requests, posts = excluded.posts,
     gaps = excluded.gaps, ages = excluded.ages;
 
--- A stretch that is told again is the same.
+-- A stretch that is told again is the same. Of one kind a source leaves at most 48 in a day (UTC):
+-- a server whose answers are never whole would fill the table.
 -- name: coverage_gap_put
 INSERT INTO coverage_gap (source, kind, from_us, to_us, found_us, polls, why)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+SELECT CAST(?1 AS TEXT), CAST(?2 AS TEXT), CAST(?3 AS BIGINT), CAST(?4 AS BIGINT),
+    CAST(?5 AS BIGINT), CAST(?6 AS BIGINT), CAST(?7 AS TEXT)
+WHERE (SELECT count(*) FROM coverage_gap
+       WHERE source = CAST(?1 AS TEXT) AND kind = CAST(?2 AS TEXT)
+           AND found_us >= CAST(?5 AS BIGINT) - CAST(?5 AS BIGINT) % 86400000000
+           AND found_us < CAST(?5 AS BIGINT) - CAST(?5 AS BIGINT) % 86400000000 + 86400000000) < 48
 ON CONFLICT (source, kind, from_us, to_us) DO NOTHING;
 
 -- name: coverage_expire

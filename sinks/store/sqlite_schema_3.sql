@@ -47,5 +47,6 @@ CREATE TABLE coverage_gap (
     PRIMARY KEY (source, kind, from_us, to_us)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX coverage_gap_to ON coverage_gap (to_us);
+CREATE INDEX coverage_gap_found ON coverage_gap (source, kind, found_us);
 
 CREATE INDEX insight_url ON insight (url) WHERE url IS NOT NULL;

@@ -567,12 +567,13 @@ static void cursors_say_how_sources_fare(void **state)
 /* The rows of a span of hours or stretches around now, as text; caller frees. */
 static char *span_of(struct shelf *shelf, enum store_query query, const char *source, int columns)
 {
+    enum { SPAN_SIZE = 32 * 1024 };
     const struct store_value values[] = {store_integer(TAPE_NOW_US - CLOCK_DAY_US),
                                          store_integer(TAPE_NOW_US + CLOCK_DAY_US),
                                          store_text(source)};
     struct ear_error err = {0};
     struct store_rows *rows = NULL;
-    char *text = calloc(1, 4096);
+    char *text = calloc(1, SPAN_SIZE);
     size_t length = 0;
 
     assert_non_null(text);
@@ -583,10 +584,10 @@ static char *span_of(struct shelf *shelf, enum store_query query, const char *so
         for (int i = 0; i < columns; i++) {
             const char *cell = store_get_text(rows, i, NULL);
 
-            length += (size_t)snprintf(text + length, 4096 - length, "%s%s", i == 0 ? "" : "|",
+            length += (size_t)snprintf(text + length, SPAN_SIZE - length, "%s%s", i == 0 ? "" : "|",
                                        cell == NULL ? "" : cell);
         }
-        length += (size_t)snprintf(text + length, 4096 - length, "\n");
+        length += (size_t)snprintf(text + length, SPAN_SIZE - length, "\n");
     }
     store_rows_end(rows);
     return text;
@@ -638,6 +639,47 @@ static void the_last_word_on_an_hour_counts_and_totals_follow(void **state)
     tape_clear(&tape);
 }
 
+static int64_t rows_of(struct shelf *shelf, enum store_query query)
+{
+    char *text = span_of(shelf, query, "", 7);
+    int64_t rows = 0;
+
+    for (const char *at = text; *at != '\0'; at++) {
+        rows += *at == '\n' ? 1 : 0;
+    }
+    free(text);
+    return rows;
+}
+
+static void stretches_go_by_their_end_and_are_bounded_by_the_day(void **state)
+{
+    struct tape tape = {0};
+    struct shelf shelf = {0};
+
+    (void)state;
+    shelf_open(&shelf);
+    for (int i = 0; i < 200; i++) { /* a server whose answers are never whole, each time anew */
+        tape_add(&tape, "cursors", "liar",
+                 "{\"source\":\"liar\",\"state\":\"ok\",\"failures\":0,\"gaps\":[{\"kind\":\"gap\","
+                 "\"from\":\"2026-11-21T00:00:00Z\",\"to\":\"2026-11-%02dT%02d:%02d:00Z\","
+                 "\"found\":\"2026-11-%02dT%02d:%02d:00Z\"}]}",
+                 21 + i / 100, i < 100 ? 20 : 1, i % 60, 21 + i / 100, i < 100 ? 21 : 2, i % 60);
+    }
+    tape_add(&tape, "cursors", "old", /* found just now, of a time that is no longer kept */
+             "{\"source\":\"old\",\"state\":\"ok\",\"failures\":0,\"gaps\":[{\"kind\":\"gap\","
+             "\"to\":\"2001-01-01T00:00:00Z\",\"found\":\"2026-11-22T07:00:00Z\"}]}");
+    tape_add(&tape, "cursors", "early", /* it ends when it was found, at the latest */
+             "{\"source\":\"early\",\"state\":\"ok\",\"failures\":0,\"gaps\":[{\"kind\":\"gap\","
+             "\"to\":\"2099-01-01T00:00:00Z\",\"found\":\"2026-11-22T07:00:00Z\"}]}");
+    shelf_apply_all(&shelf, &tape, 7);
+    assert_span(&shelf, QUERY_COVERAGE_GAP_SPAN, "old", 7, "");
+    assert_span(&shelf, QUERY_COVERAGE_GAP_SPAN, "early", 7,
+                "early|gap|0|1795330800000000|1795330800000000|0|\n");
+    assert_int_equal(rows_of(&shelf, QUERY_COVERAGE_GAP_SPAN), 2 * 48 + 1);
+    shelf_close(&shelf);
+    tape_clear(&tape);
+}
+
 static void the_books_of_all_sources_are_added_up(void **state)
 {
     struct tape tape = {0};
@@ -681,6 +723,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_word_on_an_hour_counts_and_totals_follow),
+        cmocka_unit_test(stretches_go_by_their_end_and_are_bounded_by_the_day),
         cmocka_unit_test(the_books_of_all_sources_are_added_up),
         cmocka_unit_test(the_later_version_and_then_model_wins),
         cmocka_unit_test(what_was_deleted_or_dropped_returns_only_with_something_newer),
