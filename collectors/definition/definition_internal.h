@@ -55,6 +55,8 @@ enum template_use {
 };
 
 /* What the places are filled from; members may be NULL or INT64_MIN: absent. */
+struct joins;
+
 struct environment {
     const struct definition *definition;
     const char *const *params; /* [definition->param_count], by the place of the parameter */
@@ -64,6 +66,7 @@ struct environment {
     int64_t since_us, now_us;
     const struct fetch_answer *answer; /* for conditions on headers */
     const struct zone *zone; /* of times without one, where the value says none; NULL: UTC */
+    struct joins *joins;     /* of the page in hand; NULL: none are kept */
 };
 
 /* --- values of records --- */
@@ -472,6 +475,11 @@ int body_write(const struct body *body, const struct environment *environment, c
 char *template_encode_name(const char *name);
 /* The host of a URL, in lower case, its port kept unless it is the scheme's own; false: none. */
 bool template_host(const char *url, size_t length, char *out, size_t size);
+
+/* join.c. Indexes for {from, on, with}, of one answer: to be freed before its document is read
+ * anew. NULL: out of memory, which costs time alone. */
+struct joins *joins_new(void);
+void joins_free(struct joins *joins);
 
 /* value.c. Where the strings of a record lie; emptied by the caller between records. */
 struct value_memory;

@@ -49,6 +49,7 @@ void kept_clear(struct kept *kept)
     }
     free(kept->lists);
     free(kept->changes);
+    free(kept->slots);
     free(kept->first);
     *kept = (struct kept){0};
 }
@@ -70,8 +71,43 @@ int kept_set(char **field, const char *text, size_t max, struct ear_error *err)
 
 /* --- what changed --- */
 
-static struct kept_change *find_change(const struct kept *kept, uint64_t id)
+static void fill_slot(struct kept *kept, size_t place)
 {
+    size_t at = kept->changes[place].id % KEPT_SLOTS;
+
+    while (kept->slots[at] != 0) {
+        at = (at + 1) % KEPT_SLOTS;
+    }
+    kept->slots[at] = (uint16_t)(place + 1);
+}
+
+/* False: out of memory, then all are walked through. */
+static bool fill_slots(struct kept *kept)
+{
+    if (kept->slots == NULL) {
+        kept->slots = malloc(KEPT_SLOTS * sizeof(*kept->slots));
+        if (kept->slots == NULL) {
+            return false;
+        }
+    }
+    memset(kept->slots, 0, KEPT_SLOTS * sizeof(*kept->slots));
+    for (size_t i = 0; i < kept->change_count; i++) {
+        fill_slot(kept, i);
+    }
+    kept->slotted = true;
+    return true;
+}
+
+static struct kept_change *find_change(struct kept *kept, uint64_t id)
+{
+    if (kept->slotted || (kept->change_count > 0 && fill_slots(kept))) {
+        size_t at = id % KEPT_SLOTS;
+
+        while (kept->slots[at] != 0 && kept->changes[kept->slots[at] - 1].id != id) {
+            at = (at + 1) % KEPT_SLOTS;
+        }
+        return kept->slots[at] == 0 ? NULL : &kept->changes[kept->slots[at] - 1];
+    }
     for (size_t i = 0; i < kept->change_count; i++) {
         if (kept->changes[i].id == id) {
             return &kept->changes[i];
@@ -104,6 +140,7 @@ static struct kept_change *least_used(const struct kept *kept)
 static struct kept_change *add_change(struct kept *kept, struct ear_error *err)
 {
     if (kept->change_count == KEPT_CHANGED_MAX) {
+        kept->slotted = false;
         return least_used(kept);
     }
     if (kept->change_count == kept->change_capacity) {
@@ -123,6 +160,7 @@ static struct kept_change *add_change(struct kept *kept, struct ear_error *err)
 int kept_note(struct kept *kept, uint64_t id, uint64_t value, struct ear_error *err)
 {
     struct kept_change *change = find_change(kept, id);
+    const bool is_new = change == NULL;
 
     if (change == NULL) {
         change = add_change(kept, err);
@@ -131,6 +169,9 @@ int kept_note(struct kept *kept, uint64_t id, uint64_t value, struct ear_error *
         }
     }
     *change = (struct kept_change){.id = id, .value = value, .used = ++kept->clock};
+    if (is_new && kept->slotted) {
+        fill_slot(kept, (size_t)(change - kept->changes));
+    }
     return 0;
 }
 

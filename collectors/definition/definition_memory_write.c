@@ -208,6 +208,7 @@ static int write_changes(struct json_writer *writer, struct kept *kept, struct e
     if (text == NULL) {
         return ear_fail_memory(err, "what changed");
     }
+    kept->slotted = false; /* their places change */
     qsort(kept->changes, kept->change_count, sizeof(kept->changes[0]), compare_use);
     at = text;
     for (size_t i = 0; i < kept->change_count; i++) {
@@ -253,6 +254,7 @@ static bool shrink(struct kept *kept)
     bool any = kept->change_count > 0 || kept->first != NULL;
     const size_t changes = kept->change_count / 2;
 
+    kept->slotted = false;
     if (changes > 0) {
         memmove(kept->changes, kept->changes + (kept->change_count - changes),
                 changes * sizeof(kept->changes[0]));

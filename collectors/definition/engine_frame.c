@@ -37,6 +37,8 @@ void frame_clear_page(struct frame *frame)
     frame->child_at = 0;
     frame->nodes.count = frame->first_count = frame->next = 0;
     frame->root = NULL;
+    joins_free(frame->joins);
+    frame->joins = NULL;
     free(frame->link);
     free(frame->url);
     frame->link = frame->url = NULL;

@@ -9,11 +9,12 @@
 #include "common/hash.h"
 
 enum {
-    KEPT_BYTES_MAX = 256 * 1024, /* of a cursor */
-    KEPT_CHANGED_MAX = 8192,     /* values of `changed`, of all lists together */
-    KEPT_SHOWN_MAX = 500,        /* posts of a list that may be gone */
-    KEPT_RECENT_MAX = 200,       /* ids of a list whose order only the server knows */
-    KEPT_AWAITED_MAX = 200,      /* ids of a walk that were null */
+    KEPT_BYTES_MAX = 256 * 1024,       /* of a cursor */
+    KEPT_CHANGED_MAX = 8192,           /* values of `changed`, of all lists together */
+    KEPT_SLOTS = 2 * KEPT_CHANGED_MAX, /* a power of two */
+    KEPT_SHOWN_MAX = 500,              /* posts of a list that may be gone */
+    KEPT_RECENT_MAX = 200,             /* ids of a list whose order only the server knows */
+    KEPT_AWAITED_MAX = 200,            /* ids of a walk that were null */
     KEPT_REVISITS_MAX = 8,
     KEPT_TEXT_MAX = 4096, /* bytes of a page's token or link */
     KEPT_NAME_MAX = 512,  /* bytes of an id, URL or thread that is kept */
@@ -112,6 +113,8 @@ struct kept {
     size_t list_count;
     struct kept_change *changes; /* [change_count] */
     size_t change_count, change_capacity;
+    uint16_t *slots;  /* [KEPT_SLOTS], by id: the place in changes, from 1; 0: none */
+    bool slotted;     /* they are as changes are */
     uint64_t clock;   /* of `used` */
     char *first;      /* the answer to `first`; NULL: none */
     int64_t first_us; /* when it came */

@@ -216,6 +216,10 @@ int records_emit(struct engine *engine, const struct source_output *output, bool
     const size_t until = frame->next + ENGINE_PIECE;
 
     frame_environment(engine, &environment);
+    if (frame->joins == NULL) {
+        frame->joins = joins_new();
+    }
+    environment.joins = frame->joins;
     for (; frame->next < frame->nodes.count && frame->next < until; frame->next++) {
         int64_t created_us = INT64_MIN;
 

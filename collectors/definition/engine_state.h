@@ -58,6 +58,7 @@ struct frame {
 
     struct json *json; /* the page in hand */
     const struct json_node *root;
+    struct joins *joins;
     const struct json_node *of; /* the record it is asked for; in the frame above; NULL: a list's */
     uint64_t of_id;             /* what tells it from others; 0: nothing does */
     bool whole;                 /* all its pages were read */

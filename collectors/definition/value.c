@@ -30,54 +30,12 @@ static bool choose(void *user, const struct json_node *node)
     return false;
 }
 
-struct joining {
-    const struct pointer *on;
-    const char *with;
-    size_t length;
-    const struct json_node *found;
-};
-
-static bool is_joined(void *user, const struct json_node *node)
-{
-    struct joining *joining = user;
-    const struct environment there = {.record = node};
-    size_t length = 0;
-    const char *text = scalar_text(pointer_first(joining->on, &there), &length);
-
-    if (text != NULL && length == joining->length && memcmp(text, joining->with, length) == 0) {
-        joining->found = node;
-        return false;
-    }
-    return true;
-}
-
-/* Each element of a list, or each of what a pointer with * names. */
-static bool among_joined(void *user, const struct json_node *node)
-{
-    if (json_kind_of(node) != JSON_ARRAY) {
-        return is_joined(user, node);
-    }
-    for (const struct json_node *each = json_first(node); each != NULL; each = json_next(each)) {
-        if (!is_joined(user, each)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* {from: /includes/users, on: /id, with: /author_id, take: /name} */
 static const struct json_node *look_beside(const struct value *value, const struct mapping *mapping)
 {
-    struct joining joining = {.on = &value->join_on};
     struct choosing choosing = {.unless = value->unless};
 
-    joining.with =
-        scalar_text(pointer_first(&value->join_with, mapping->environment), &joining.length);
-    for (size_t i = 0; i < value->from_count && joining.with != NULL && joining.found == NULL;
-         i++) {
-        (void)pointer_each(&value->from[i], mapping->answer, among_joined, &joining);
-    }
-    (void)pointer_each(&value->join_take, joining.found, choose, &choosing);
+    (void)pointer_each(&value->join_take, join_find(value, mapping), choose, &choosing);
     return choosing.chosen;
 }
 

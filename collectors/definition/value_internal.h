@@ -32,6 +32,9 @@ EAR_MUST_CHECK
 int value_give(struct given *out, const struct value *value, const struct mapping *mapping,
                enum template_use use);
 
+/* join.c. What `on` makes the one that `with` means; NULL: none. */
+const struct json_node *join_find(const struct value *value, const struct mapping *mapping);
+
 /* A text as what it is said to be; NULL: it is none. */
 const char *value_read_as(struct given *given, const struct mapping *mapping);
 
