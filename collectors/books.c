@@ -62,6 +62,18 @@ static void tell_gaps(const struct collector *collector, const struct part *part
     }
 }
 
+static void tell_misfits(const struct part *part)
+{
+    const struct misfits *misfits = &part->listening->standing.misfits;
+    const struct log_field fields[] = {{"source", part->listening->entry->source->name},
+                                       {NULL, NULL}};
+    const size_t first = misfits->count < part->misfits ? 0 : misfits->count - part->misfits;
+
+    for (size_t i = first; i < misfits->count; i++) {
+        log_event(LOG_LEVEL_WARN, fields, "posts may be missing: %s", misfits->items[i].text);
+    }
+}
+
 void books_tell_part(const struct collector *collector, const struct part *part)
 {
     struct metrics *metrics = collector->config.metrics;
@@ -69,6 +81,9 @@ void books_tell_part(const struct collector *collector, const struct part *part)
 
     if (part->gaps > 0) {
         tell_gaps(collector, part);
+    }
+    if (part->misfits > 0) {
+        tell_misfits(part);
     }
     if (part->walked) {
         tell_walked(part->listening);

@@ -462,6 +462,7 @@ struct collector_report collector_report_at(const struct collector *collector, s
         .counts = listening->counts,
         .requests = listening->requests,
         .outcome = listening->outcome,
+        .misfits = &listening->standing.misfits,
         .error = listening->outcome == COLLECTOR_WELL ? NULL
                  : listening->standing.error != NULL  ? listening->standing.error
                                                       : listening->standing.later,

@@ -88,6 +88,7 @@ struct collector_report {
     int64_t requests;
     enum collector_outcome outcome;
     const char *error; /* NULL: none */
+    const struct misfits *misfits;
 };
 
 struct collector_report collector_report_at(const struct collector *collector, size_t index);

@@ -84,11 +84,12 @@ struct part {
     int64_t failures_before; /* in a row */
     bool log_before;         /* the last was the log's */
     enum drift_change change;
-    bool done;    /* its poll came to its end */
-    bool later;   /* not that of what there is to read: it goes on */
-    bool failed;  /* its poll failed */
-    bool walked;  /* a walk into its past came to its end */
-    int64_t gaps; /* told by its reader */
+    bool done;      /* its poll came to its end */
+    bool later;     /* not that of what there is to read: it goes on */
+    bool failed;    /* its poll failed */
+    bool walked;    /* a walk into its past came to its end */
+    int64_t gaps;   /* told by its reader */
+    size_t misfits; /* likewise, that are new: the last ones of its standing */
     uint32_t ages[AGES_COUNT];
     bool red, news; /* of a failure: for good; of another kind than the last */
 };

@@ -11,6 +11,7 @@
 #include "common/option.h"
 
 struct intake_counts;
+struct misfits;
 struct settings;
 
 struct run_values {
@@ -56,9 +57,10 @@ int collect_probe(const struct command_call *call, struct ear_error *err);
 int collect_receive(const struct command_call *call, struct ear_error *err);
 int collect_import(const struct command_call *call, struct ear_error *err);
 
-/* The line of a source: {"source","new",…,"error"} on stdout. -1: EAR_FATAL. */
+/* The line of a source: {"source","new",…,"error"} on stdout, with "warnings" where there are
+ * misfits (may be NULL). -1: EAR_FATAL. */
 EAR_MUST_CHECK
 int collect_print_counts(const char *source, const struct intake_counts *counts, int64_t requests,
-                         const char *error, struct ear_error *err);
+                         const char *error, const struct misfits *misfits, struct ear_error *err);
 
 #endif

@@ -435,7 +435,7 @@ static int report(const struct import *import, bool as_json, struct ear_error *e
     intake_tell_undated(import->name, counts->undated);
     if (as_json) {
         result = collect_print_counts(import->name, counts, 0,
-                                      useless ? import->first_reject : NULL, err);
+                                      useless ? import->first_reject : NULL, NULL, err);
     } else {
         (void)fprintf(
             stderr, "%s: %lld new, %lld edited, %lld unchanged, %lld rejected, %lld undated\n",

@@ -104,6 +104,12 @@ const struct coverage_gap *intake_gaps(const struct intake *intake, size_t *coun
     return intake->gaps;
 }
 
+const struct misfit *intake_misfits(const struct intake *intake, size_t *count)
+{
+    *count = intake->misfit_count;
+    return intake->misfits;
+}
+
 bool intake_is_empty(const struct intake *intake)
 {
     return outgoing_count(intake->outgoing) == intake->first;
@@ -149,6 +155,7 @@ static void end_step(struct intake *intake)
     intake->cursor_length = 0;
     intake->counts = (struct intake_counts){0};
     intake->gap_count = 0;
+    intake->misfit_count = 0;
     intake->reached_us = INT64_MIN;
     memset(intake->ages, 0, sizeof(intake->ages));
 }

@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "collectors/coverage.h"
+#include "collectors/misfit.h"
 #include "collectors/post.h"
 #include "collectors/source.h"
 #include "common/error.h"
@@ -116,6 +117,9 @@ int64_t intake_reached_us(const struct intake *intake);
 
 /* What the step's reader told to be missing, [*count]; the last ones where there were many. */
 const struct coverage_gap *intake_gaps(const struct intake *intake, size_t *count);
+
+/* What the step's reader told that does not fit, [*count]. */
+const struct misfit *intake_misfits(const struct intake *intake, size_t *count);
 
 /* True if this step would publish nothing: then it need not be kept. */
 bool intake_is_empty(const struct intake *intake);

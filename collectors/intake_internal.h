@@ -7,7 +7,7 @@
 #include "collectors/intake.h"
 #include "common/clock.h"
 
-enum { CODE_SIZE = 32, REASON_SIZE = 200, STEP_GAPS_MAX = 8 };
+enum { CODE_SIZE = 32, REASON_SIZE = 200, STEP_GAPS_MAX = 8, STEP_MISFITS_MAX = 12 };
 
 struct intake {
     struct stream *stream;
@@ -47,6 +47,8 @@ struct intake {
     int64_t reached_us;
     struct coverage_gap gaps[STEP_GAPS_MAX]; /* [gap_count] */
     size_t gap_count;
+    struct misfit misfits[STEP_MISFITS_MAX]; /* [misfit_count] */
+    size_t misfit_count;
 };
 
 static inline int64_t intake_hour_of(int64_t at_us)

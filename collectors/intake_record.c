@@ -387,8 +387,28 @@ static int take_gap(void *user, int64_t from_us, int64_t to_us, const char *why,
     return 0;
 }
 
+static int take_misfit(void *user, const char *where, const char *text, struct ear_error *err)
+{
+    struct intake *intake = user;
+    struct misfit *misfit = NULL;
+
+    (void)err;
+    if (intake->misfit_count == STEP_MISFITS_MAX) {
+        return 0;
+    }
+    misfit = &intake->misfits[intake->misfit_count++];
+    *misfit = (struct misfit){.told_us = intake->now_us};
+    copy_text(misfit->where, sizeof(misfit->where), where);
+    copy_text(misfit->text, sizeof(misfit->text), text == NULL ? "" : text);
+    return 0;
+}
+
 struct source_output intake_make_output(struct intake *intake)
 {
-    return (struct source_output){
-        .user = intake, .emit = emit, .reject = reject, .cursor = take_cursor, .gap = take_gap};
+    return (struct source_output){.user = intake,
+                                  .emit = emit,
+                                  .reject = reject,
+                                  .cursor = take_cursor,
+                                  .gap = take_gap,
+                                  .misfit = take_misfit};
 }

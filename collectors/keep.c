@@ -161,6 +161,25 @@ static int keep_books(struct collector *collector, struct listening *listening, 
     return 0;
 }
 
+/* What the reader says that does not fit. *news: it was not known so. */
+static int keep_misfits(struct collector *collector, struct listening *listening, struct part *part,
+                        int64_t now_us, bool *news, struct ear_error *err)
+{
+    size_t count = 0;
+    const struct misfit *told = intake_misfits(collector->intake, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        bool is_news = false;
+
+        if (misfits_tell(&listening->standing.misfits, &told[i], now_us, &is_news, err) != 0) {
+            return -1;
+        }
+        part->misfits += is_news && told[i].text[0] != '\0' ? 1 : 0;
+        *news = *news || is_news;
+    }
+    return 0;
+}
+
 /* The end of a poll for where the source stands. Returns whether that is worth a message. */
 static bool finish(struct collector *collector, struct listening *listening,
                    const struct source_turn *turn, int64_t now_us)
@@ -222,7 +241,8 @@ static int note_step(struct collector *collector, struct listening *listening, s
         listening->found += counts->fresh + counts->edited + counts->deleted;
         standing->last_post_us = poll_is_past(listening) ? standing->last_post_us : now_us;
     }
-    if (keep_books(collector, listening, part, now_us, news, err) != 0) {
+    if (keep_books(collector, listening, part, now_us, news, err) != 0 ||
+        keep_misfits(collector, listening, part, now_us, news, err) != 0) {
         return -1;
     }
     if (done && finish(collector, listening, turn, now_us)) {

@@ -128,6 +128,34 @@ static int on_cursor(void *user, const char *json, size_t length, struct ear_err
     return 0;
 }
 
+static void remark(struct look *look, const char *before, const char *what)
+{
+    struct probe *probe = look->probe;
+    const size_t length = strlen(probe->remarks);
+
+    (void)snprintf(probe->remarks + length, sizeof(probe->remarks) - length, "%s%s\n", before,
+                   what);
+}
+
+static int on_misfit(void *user, const char *where, const char *text, struct ear_error *err)
+{
+    (void)where;
+    (void)err;
+    if (text != NULL) {
+        remark(user, "posts may be missing: ", text);
+    }
+    return 0;
+}
+
+static void on_came(void *user, const char *what)
+{
+    struct look *look = user;
+
+    if (look->probe->pages > 1) {
+        remark(look, "", what);
+    }
+}
+
 /* --- printing --- */
 
 static int by_age(const void *one, const void *other)
@@ -154,6 +182,7 @@ void probe_print(const struct probe *probe, size_t most, bool as_json)
         (void)fprintf(stderr, ", %zu would be rejected", probe->rejected);
     }
     (void)fputs(", nothing published\n", stderr);
+    (void)fputs(probe->remarks, stderr);
 }
 
 /* --- asking --- */
@@ -209,8 +238,12 @@ static int walk(struct look *look, void *state, struct ear_error *err)
 {
     struct probe *probe = look->probe;
     const struct source_entry *entry = probe->entry;
-    const struct source_output output = {
-        .user = look, .emit = on_record, .reject = on_reject, .cursor = on_cursor};
+    const struct source_output output = {.user = look,
+                                         .emit = on_record,
+                                         .reject = on_reject,
+                                         .cursor = on_cursor,
+                                         .misfit = on_misfit,
+                                         .came = on_came};
     const struct fetch_answer *answer = NULL;
     int requests = 0;
 
@@ -256,7 +289,8 @@ int probe_run(struct probe *probe, struct ear_error *err)
                                      .now_us = probe->now_us,
                                      .fetch = session->fetch,
                                      .tokens = session->tokens,
-                                     .probe = true};
+                                     .probe = true,
+                                     .probe_pages = probe->pages};
     void *state = NULL;
     int result = -1;
 

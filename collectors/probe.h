@@ -18,6 +18,9 @@ struct command_call;
 struct session;
 struct source_entry;
 
+/* Of each list: whether its pages work is seen by the second one. */
+enum { PROBE_PAGES = 2 };
+
 struct probe_post {
     int64_t at_us;
     size_t order; /* of arrival: for posts of one instant */
@@ -29,7 +32,8 @@ struct probe {
     const struct session *session; /* open */
     const struct source_entry *entry;
     int64_t now_us;
-    bool forgets; /* no posts are kept: only the answers matter */
+    int64_t pages; /* of each list; 0: one */
+    bool forgets;  /* no posts are kept: only the answers matter */
     /* A request to its answer, which lives until the next: 0; an exit code; -1 and err. */
     int (*ask)(void *user, const struct fetch_request *request, const struct fetch_answer **answer,
                struct ear_error *err);
@@ -37,6 +41,7 @@ struct probe {
 
     struct probe_post *posts; /* [count], newest first after probe_run */
     size_t count, capacity, bytes, rejected;
+    char remarks[4096]; /* on its pages, and on what does not fit: lines */
 };
 
 /* Looks. What is refused is said on stderr, and so is an answer that is no page. Returns an exit

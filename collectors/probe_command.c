@@ -48,8 +48,11 @@ int collect_probe(const struct command_call *call, struct ear_error *err)
 {
     const struct probe_values *options = call->options;
     struct asking asking = {.tape = NULL};
-    struct probe probe = {
-        .session = &asking.session, .forgets = options->raw, .ask = ask, .user = &asking};
+    struct probe probe = {.session = &asking.session,
+                          .pages = PROBE_PAGES,
+                          .forgets = options->raw,
+                          .ask = ask,
+                          .user = &asking};
     const char *name = call->arguments[0];
     int result = session_check(&asking.session, call, err);
 

@@ -55,7 +55,7 @@ static struct collector_config config_of(const struct session *session, bool onc
 /* --- once --- */
 
 int collect_print_counts(const char *source, const struct intake_counts *counts, int64_t requests,
-                         const char *error, struct ear_error *err)
+                         const char *error, const struct misfits *misfits, struct ear_error *err)
 {
     struct json_writer *writer = NULL;
     const char *text = NULL;
@@ -75,6 +75,14 @@ int collect_print_counts(const char *source, const struct intake_counts *counts,
     json_member_integer(writer, "requests", requests);
     json_write_key(writer, "error");
     json_write_string(writer, error);
+    if (misfits != NULL && misfits->count > 0) {
+        json_write_key(writer, "warnings");
+        json_write_array(writer);
+        for (size_t i = 0; i < misfits->count; i++) {
+            json_write_string(writer, misfits->items[i].text);
+        }
+        json_write_array_end(writer);
+    }
     json_write_object_end(writer);
     text = json_writer_text(writer, &length, err);
     if (text != NULL) {
@@ -93,7 +101,7 @@ static int report_all(const struct session *session, const struct collector *col
         const struct collector_report report = collector_report_at(collector, i);
 
         if (print && collect_print_counts(report.source, &report.counts, report.requests,
-                                          report.error, err) != 0) {
+                                          report.error, report.misfits, err) != 0) {
             return -1;
         }
         if (report.outcome == COLLECTOR_FAILED) {

@@ -75,6 +75,14 @@ struct source_output {
      * are all that the server gives"). NULL: nobody keeps the books; then the reader goes on.
      */
     int (*gap)(void *user, int64_t from_us, int64_t to_us, const char *why, struct ear_error *err);
+    /*
+     * What the source is told to look for and what its server says do not fit together, at this
+     * place of it ("children/1"): nothing fails of it, and posts are missing all the same. text: a
+     * sentence with the cure, the place in front; NULL: it fits there now. NULL: nobody listens.
+     */
+    int (*misfit)(void *user, const char *where, const char *text, struct ear_error *err);
+    /* What came, for who watches (probe): "page 2: 20 records". NULL: nobody does. */
+    void (*came)(void *user, const char *what);
 };
 
 enum source_next {
@@ -111,7 +119,8 @@ struct source_poll {
     const char *cursor; /* JSON object of the last step committed; NULL: first sight */
     size_t cursor_length;
     int64_t now_us;
-    bool probe;            /* show what is there now: ignore the cursor, one page */
+    bool probe;            /* show what is there now: ignore the cursor, few pages */
+    int64_t probe_pages;   /* so many; 0: one */
     struct fetch *fetch;   /* to tell what an answer says of its budget; never to ask by */
     struct tokens *tokens; /* of all sources' credentials (collectors/token) */
     /*

@@ -97,6 +97,7 @@ static int play(struct run *run, const struct command_call *call, const char *na
     }
     run->probe.ask = ask_the_tape;
     run->probe.now_us = about.at_us;
+    run->probe.pages = about.pages;
     code = probe_run(&run->probe, err);
     return code == -1 ? probe_code(name, err) : code;
 }
@@ -121,6 +122,7 @@ static int keep(struct run *run, const struct command_call *call, const char *na
     about.at_us = clock_now_us(&run->session.clock);
     run->probe.ask = ask_and_keep;
     run->probe.forgets = true;
+    run->probe.pages = about.pages = PROBE_PAGES;
     run->probe.now_us = about.at_us;
     code = probe_run(&run->probe, err);
     code = code == -1 ? probe_code(name, err) : code;

@@ -26,6 +26,14 @@ static void report_unknown(struct settings *settings, const struct settings_sour
     if (config_is_unset(node)) {
         return;
     }
+    for (size_t i = 0; i < config_finding_count(settings->config); i++) {
+        const struct config_finding *finding = config_finding_at(settings->config, i);
+
+        /* a file that is no YAML: it may be this one's */
+        if (finding->severity == CONFIG_ERROR && (finding->key == NULL || *finding->key == '\0')) {
+            return;
+        }
+    }
     config_suggest(nearest, sizeof(nearest), source->use, known);
     config_report(settings->config, CONFIG_ERROR, node,
                   "'%.50s' is neither a reader nor a definition; %s", source->use,

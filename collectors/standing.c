@@ -60,6 +60,7 @@ void standing_clear(struct standing *standing)
     free(standing->drift_error);
     free(standing->later);
     coverage_clear(&standing->coverage);
+    misfits_clear(&standing->misfits);
     standing_clear_failure(standing);
     *standing = (struct standing){0};
 }
@@ -148,7 +149,7 @@ static int understand(struct standing *out, const struct json_node *root,
     if (coverage_read(&out->coverage, root, out->written_us, STANDING_FRESH_US, err) != 0) {
         return -1;
     }
-    return take_texts(out, root, err);
+    return misfits_read(&out->misfits, root, now_us, err) != 0 ? -1 : take_texts(out, root, err);
 }
 
 int standing_restore(struct standing *out, struct stream *stream,
@@ -241,6 +242,7 @@ const char *standing_write(const struct standing *standing, const struct setting
     json_write_number(writer, schedule->over_us, 0);
     coverage_write(&standing->coverage, writer);
     backfill_write(&standing->backfill, writer);
+    misfits_write(&standing->misfits, writer);
     json_write_object_end(writer);
     return json_writer_text(writer, length, err);
 }

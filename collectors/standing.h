@@ -14,6 +14,7 @@
 #include "collectors/backfill.h"
 #include "collectors/coverage.h"
 #include "collectors/drift.h"
+#include "collectors/misfit.h"
 #include "collectors/schedule.h"
 #include "common/clock.h"
 #include "common/error.h"
@@ -39,6 +40,7 @@ struct standing {
     char *drift_error; /* why it drifts, a sentence; of no meaning when it does not */
     struct coverage coverage;
     struct backfill backfill;
+    struct misfits misfits;
 };
 
 /*

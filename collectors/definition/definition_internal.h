@@ -459,6 +459,9 @@ bool template_is_place(const char *name);
 const char *template_text(const struct template *template);
 /* The place of the parameter that it begins with; -1: it begins with none. */
 int template_begins_with(const struct template *template);
+/* The first of its places that only `gone` and `walk` know ({id}, {url}, {thread}, {key}); NULL: it
+ * has none. */
+const char *template_remembered(const struct template *template);
 /* Whether it has the place {page}: then a page needs no `into`. */
 bool template_has_page(const struct template *template);
 

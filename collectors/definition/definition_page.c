@@ -141,6 +141,28 @@ static void print_cursor(const struct cursor *cursor, FILE *out)
     }
 }
 
+static bool asks_where_changed(const struct child *child)
+{
+    for (size_t i = 0; i < child->when.count; i++) {
+        if (child->when.items[i].changed) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is seen of edits and deletions of what hangs on records. */
+static void print_seen(const struct child *child, int depth, FILE *out)
+{
+    (void)fprintf(out, "%*s  - edits: %s; deletions: %s\n", depth * 2, "",
+                  asks_where_changed(child)
+                      ? "seen when what it hangs on changes (`changed`), not while that stays"
+                      : "seen when what it hangs on is read again",
+                  child->gone                ? "asked for, of what is no longer shown then"
+                  : child->deleted.count > 0 ? "where the answer shows them"
+                                             : "not told");
+}
+
 /* `above`: where the records stand that they hang on. */
 static void print_children(const struct child *children, size_t count, const char *above, int depth,
                            FILE *out)
@@ -152,6 +174,7 @@ static void print_children(const struct child *children, size_t count, const cha
                       child->batch > 1 ? "many of" : "each of",
                       child->each.text != NULL ? child->each.text : above, child->request.method,
                       template_text(child->request.url));
+        print_seen(child, depth, out);
         print_children(child->children, child->child_count,
                        child->record_count > 0 ? child->records[0].text : above, depth + 1, out);
     }

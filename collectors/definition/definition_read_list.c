@@ -78,14 +78,36 @@ static int read_children(const struct reading *reading, struct child **out, size
 static void check_map(const struct reading *reading, const struct map *map,
                       const struct config_node *node)
 {
-    if (map->fields[FIELD_ID] == NULL) {
+    const struct config_node *own = config_get(node, "map");
+
+    /* what was written wrongly was said already, and hides what stands beside it */
+    if (map->fields[FIELD_ID] == NULL && config_get(own, "id") == NULL) {
         config_report(reading->config, CONFIG_ERROR, node,
                       "map lacks 'id'; add where the platform's own id stands, such as id: /id");
     }
-    if (map->fields[FIELD_HOST] == NULL && reading->definition->base < 0) {
+    if (map->fields[FIELD_HOST] == NULL && config_get(own, "host") == NULL &&
+        reading->definition->base < 0) {
         config_report(reading->config, CONFIG_ERROR, node,
                       "map lacks 'host', and there is no parameter 'base' to take it from; add one "
                       "such as host: reddit.com");
+    }
+}
+
+/* What only `gone` and `walk` know leaves the address of a list or a child without a value. */
+static void check_known(const struct reading *reading, const struct request *request,
+                        const struct config_node *node, bool is_child)
+{
+    const char *name = template_remembered(request->url);
+    const struct config_node *url = config_get(node, "url");
+
+    if (name != NULL && node != NULL) {
+        config_report(reading->config, CONFIG_ERROR, url == NULL ? node : url,
+                      "nothing is known for {%s} here: it is of a post that `gone` or `walk` asks "
+                      "for; %s",
+                      name,
+                      is_child ? "write {/id} of the record that this is asked for, or {parent/id} "
+                                 "of the one above it"
+                               : "write a parameter, such as {board}");
     }
 }
 
@@ -133,6 +155,7 @@ static int read_child(const struct reading *reading, struct child *out,
         read_conditions(reading, &out->deleted, keys.deleted) != 0) {
         return -1;
     }
+    check_known(reading, &out->request, keys.request, true);
     below = (struct above){&out->map,         &out->page, out->records,
                            out->record_count, out->skip,  out->deleted};
     return read_children(reading, &out->children, &out->child_count, keys.children, &below,
@@ -306,17 +329,20 @@ static void check_page_carried(const struct reading *reading, const struct page 
 void read_check_list(const struct reading *reading, const struct list *list,
                      const struct config_node *node, const char *what)
 {
-    if (list->request.method == NULL) {
+    if (list->request.method == NULL && config_get(node, "request") == NULL) {
         config_report(reading->config, CONFIG_ERROR, node,
                       "%s lacks 'request'; add it, such as request: {url: \"{base}/posts.json\"}",
                       what);
     }
     read_check_url(reading, &list->request, node);
-    if (list->record_count == 0 && !list->walks) {
+    if (list->record_count == 0 && !list->walks && config_get(node, "records") == NULL) {
         config_report(reading->config, CONFIG_ERROR, node,
                       "%s lacks 'records'; add where they stand in the answer, such as records: "
                       "/posts/*",
                       what);
+    }
+    if (!list->walks) {
+        check_known(reading, &list->request, config_get(node, "request"), false);
     }
     check_page_carried(reading, &list->page, &list->request, node);
     check_map(reading, &list->map, node);

@@ -83,6 +83,7 @@ void engine_end(void *state)
     free(engine->etag);
     free(engine->last_modified);
     free(engine->sight.last_text);
+    free(engine->fits);
     free(engine->sent_auth);
     free(engine->sent_url);
     free(engine);
@@ -333,10 +334,14 @@ int engine_step(void *state, const struct fetch_answer *answer, const struct sou
 
     engine->decided = false;
     engine->turn = turn;
+    engine->output = output;
     if (answer != NULL && take_answer(engine, answer, output, turn, err) != 0) {
         return -1;
     }
     if (go_on(engine, output, turn, err) != 0) {
+        return -1;
+    }
+    if ((turn->next == SOURCE_DONE || turn->next == SOURCE_LATER) && fit_tell(engine, err) != 0) {
         return -1;
     }
     return engine->save && turn->next != SOURCE_JUDGE ? engine_save(engine, output, err) : 0;

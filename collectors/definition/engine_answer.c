@@ -88,6 +88,7 @@ static int load_page(struct engine *engine, const struct fetch_answer *answer,
         frame->sole = i == 0 ? sole : frame->sole;
         frame->first_count = i == 0 ? frame->nodes.count : frame->first_count;
     }
+    fit_page(engine);
     if (frame->page->kind == PAGE_LINK && frame->page->rel != NULL) {
         frame->link = next_link(answer, frame->page->rel);
     }
@@ -209,6 +210,9 @@ int frame_answer(struct engine *engine, const struct fetch_answer *answer,
     case VERDICT_END:
         if (is_child) { /* what hung on a record that is gone is gone with it: it is asked for */
             frame_top(engine)->whole = answer->status == 404 || answer->status == 410;
+            if (answer->status == 403 || frame_top(engine)->whole) {
+                fit_refused(engine, answer->status);
+            }
             return children_end(engine, err);
         }
         if (walk_end(engine, output, err) != 0) {

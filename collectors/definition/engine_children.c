@@ -196,7 +196,9 @@ int children_next(struct engine *engine, bool *none, struct source_turn *turn,
             return -1;
         }
         if (frame->each_to < frame->each.count) {
-            const int64_t max = engine->poll->probe ? ENGINE_PROBE_CHILDREN : child->max;
+            const int64_t max = !engine->poll->probe            ? child->max
+                                : engine->poll->probe_pages > 1 ? ENGINE_PROBE_CHILDREN - 1
+                                                                : ENGINE_PROBE_CHILDREN;
             char *ids = NULL;
 
             if (max > 0 && engine->child_requests >= max) {
@@ -239,10 +241,19 @@ int children_next(struct engine *engine, bool *none, struct source_turn *turn,
 
 int children_end(struct engine *engine, struct ear_error *err)
 {
+    const struct frame *frame = frame_top(engine);
+    const bool works = (!frame->unfit && frame->root != NULL) || fit_works(engine);
+
     if (frame_top(engine)->whole) {
         miss_all(engine, true);
     }
     frame_pop(engine);
+    if (!works) { /* a wrong place: they are asked for once it is put right */
+        frame = frame_top(engine);
+        for (size_t i = frame->each_from; i < frame->each_to; i++) {
+            frame->each_id[i] = 0;
+        }
+    }
     if (children_through(engine, err) != 0) {
         return -1;
     }

@@ -36,6 +36,8 @@ void frame_clear_page(struct frame *frame)
     children_clear(frame);
     frame->child_at = 0;
     frame->nodes.count = frame->first_count = frame->next = 0;
+    frame->ids_hash = 0;
+    frame->unfit = frame->repeated = false;
     frame->root = NULL;
     joins_free(frame->joins);
     frame->joins = NULL;
@@ -201,6 +203,7 @@ static int go_to_next(struct engine *engine, const struct source_output *output,
     if (next_page(engine, frame, frame->url, &text, err) != 0) {
         return -1;
     }
+    fit_next(engine, text != NULL);
     if (frame->child == NULL) {
         if (walk_go_on(engine, text, &over, output, err) != 0) {
             return -1;

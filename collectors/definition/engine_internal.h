@@ -10,6 +10,7 @@
  *     engine_frame.c     a page after the other, its records, then what is asked for once a record
  *     engine_answer.c    an answer to a page; engine_rules.c: one that is no page
  *     engine_records.c   the records of a page; engine_children.c: what hangs on them
+ *     engine_fit.c       whether the definition fits what comes
  *     engine_next.c      how the next page is asked for
  *     engine_ids.c       ids one by one instead of a list
  *     engine_gone.c      what a walk ought to have shown and did not
@@ -185,6 +186,7 @@ struct telling {
     const struct conditions *skip, *deleted;
     const struct json_node *root; /* the whole answer */
     bool sole;      /* the only record, and it may be none: then the page is useless */
+    bool of_page;   /* of the frame on top */
     bool of_list;   /* a list's own: `history` holds, and it may be gone one day */
     uint64_t of_id; /* a child's whose records may be gone likewise; 0: others' */
 };
@@ -224,6 +226,25 @@ uint64_t children_of(const struct frame *frame, const char *id);
 /* The child on top is through: takes its frame away. */
 EAR_MUST_CHECK
 int children_end(struct engine *engine, struct ear_error *err);
+
+/* --- engine_fit.c: of the place whose frame is on top --- */
+
+/* A child was answered that there is nothing. */
+void fit_refused(struct engine *engine, int status);
+/* A page was read; sets frame->unfit. */
+void fit_page(struct engine *engine);
+/* Has this place ever fitted? */
+bool fit_works(struct engine *engine);
+/* A record of the page in hand was mapped. */
+void fit_record(struct engine *engine, const struct environment *environment,
+                const struct source_record *record);
+/* The page in hand is through; found: it names a next one. */
+void fit_next(struct engine *engine, bool found);
+/* Do its pages not work, so that records beyond the first are missing? */
+bool fit_is_unpaged(struct engine *engine);
+/* Tells what does not fit, and what does, at the end of a poll. -1: as the output's. */
+EAR_MUST_CHECK
+int fit_tell(struct engine *engine, struct ear_error *err);
 
 /* --- engine_next.c --- */
 

@@ -211,8 +211,12 @@ static bool is_repeated(struct frame *frame)
 
         hash = hash64_of(raw, length, hash);
     }
+    const uint64_t ids_before = frame->ids_before;
+
     frame->hash = hash;
-    return frame->nodes.count > 0 && hash == before;
+    frame->ids_before = frame->ids_hash;
+    return frame->nodes.count > 0 &&
+           (hash == before || (frame->ids_hash != 0 && frame->ids_hash == ids_before));
 }
 
 /* Lists end with a page that is less full; an empty one right behind full ones, or with nothing
@@ -238,8 +242,11 @@ int next_page(struct engine *engine, struct frame *frame, const char *url, char 
     *text = NULL;
     frame->empty = frame->nodes.count == 0 ? frame->empty + 1 : 0;
     look_at(frame);
+    if (frame->unfit) {
+        return 0;
+    }
     if (is_repeated(frame)) {
-        frame->odd = true;
+        frame->odd = frame->repeated = true;
         return 0;
     }
     if (frame->empty > ENGINE_EMPTY_MAX) {

@@ -157,6 +157,9 @@ int frame_emit(struct engine *engine, const struct telling *telling,
         engine->definition->hook->mend(&record, &engine->at->list->cursor, node);
     }
     *created_us = record.created_us;
+    if (telling->of_page) {
+        fit_record(engine, environment, &record);
+    }
     if (conditions_any(telling->skip, environment)) {
         return 0;
     }
@@ -171,6 +174,8 @@ int frame_emit(struct engine *engine, const struct telling *telling,
         note_shown(engine, &record, environment, telling->of_id, err) != 0) {
         return -1;
     }
+    /* a probe shows one page; the one behind it only tells whether pages work */
+    wanted = wanted && !(engine->poll->probe && telling->of_page && engine->frames[0].pages > 0);
     return wanted ? output->emit(output->user, &record, err) : 0;
 }
 
@@ -210,6 +215,7 @@ int records_emit(struct engine *engine, const struct source_output *output, bool
         .deleted = frame->deleted,
         .root = frame->root,
         .of_list = frame->child == NULL,
+        .of_page = true,
         .of_id = frame->of_id,
     };
     struct environment environment;

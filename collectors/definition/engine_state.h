@@ -20,7 +20,7 @@ enum {
     ENGINE_REFRESHES_MAX = 2,  /* tokens that one request may use up */
     ENGINE_STUCK_MAX = 5,      /* polls that one child may bring to their end */
     ENGINE_SAVE_EVERY = 20,    /* children between two cursors */
-    ENGINE_PROBE_CHILDREN = 3,
+    ENGINE_PROBE_CHILDREN = 3, /* 2 where a second page is asked for too */
 };
 
 /* A request, filled in but for whom we are. Strings are its own. */
@@ -87,8 +87,33 @@ struct frame {
     bool odd;       /* the page in hand has no list, or is the one before: hardly the list's end */
     bool blank;     /* it is empty, and the one before was as full as any */
     bool goes_on;   /* its first page was one of an earlier poll's walk */
-    bool sole;      /* an object stands where its list should be: a list of one, or an error */
-    char *url;      /* of the page in hand */
+    bool unfit;     /* … it has other things instead: a further page has no list either */
+    bool repeated;  /* it is the one before */
+    bool follows;   /* a page with records came before it, in this poll */
+    uint64_t ids_hash, ids_before; /* of the ids of its records; of the page before */
+    bool sole; /* an object stands where its list should be: a list of one, or an error */
+    char *url; /* of the page in hand */
+};
+
+/* Whether one place of the definition, a list or a child, fits what came in this poll. */
+enum { FIT_WHERE_SIZE = 64, FIT_MAX = 24 };
+
+struct fit {
+    const void *of; /* the list, or the child */
+    const struct map *map;
+    bool is_child;
+    char where[FIT_WHERE_SIZE]; /* "", "children/1", "comments/children/2" */
+    int64_t asked, refused;     /* requests; those answered 403, 404, 410 */
+    int status;                 /* the last of these */
+    int64_t fine, lacking;      /* answers that have the place of the records, or lack it */
+    char lacks[100], has[220];  /* what the last one lacks, and has */
+    int64_t records, titled, texts, timed;
+    char keys[220], time[48]; /* of the first record; a time that could not be read */
+    int64_t paged;            /* pages that named a next one */
+    int64_t moved;            /* pages that were other than the one before */
+    char paging[360];         /* what is wrong with the pages; "": nothing */
+    bool guessed;             /* it may also be that there are no more */
+    char page_lacks[100], page_has[160];
 };
 
 /* What a page of a list showed, as far as it was gone through: its records of the first pattern. */
@@ -133,6 +158,10 @@ struct engine {
     char *etag, *last_modified;
     uint64_t page_url, page_hash;
     struct page_sight sight; /* of the page in hand, of a list */
+    struct fit *fits;        /* [fit_count] */
+    size_t fit_count;
+    bool believed; /* a list that ended where it should go on was asked again in this poll */
+    bool unpaged;  /* the walk under way ends since its pages do not work */
 
     size_t gone_at;
     int64_t gone_asked;
@@ -159,11 +188,12 @@ struct engine {
     char budget_id[FETCH_BUDGET_ID_SIZE];
     struct fetch_budget budget;
 
-    struct source_turn *turn; /* of this step */
-    bool decided;             /* the step is over: turn says what next */
-    int64_t unsaved;          /* children since the cursor was put */
-    bool save;                /* it is to be put with this step */
-    char say[512];            /* turn->why */
+    struct source_turn *turn;           /* of this step */
+    const struct source_output *output; /* likewise */
+    bool decided;                       /* the step is over: turn says what next */
+    int64_t unsaved;                    /* children since the cursor was put */
+    bool save;                          /* it is to be put with this step */
+    char say[512];                      /* turn->why */
 };
 
 /* --- engine.c --- */

@@ -167,24 +167,44 @@ static bool leaves_gap(const struct engine *engine, bool exhausted)
     return true;
 }
 
+/* Did a walk into what nobody has read yet, the first one or a backfill, end before its time: by
+ * the number of its pages, or as they do not work? */
+static bool leaves_past(const struct engine *engine, bool exhausted)
+{
+    const struct walk *walk = engine->walk;
+
+    return walk->first && walk->down && (engine->unpaged || !exhausted) &&
+           walk_list(engine)->cursor.given && !has_reached_floor(engine);
+}
+
 static int tell_gap(struct engine *engine, bool exhausted, const struct source_output *output,
                     struct ear_error *err)
 {
     const struct walk *walk = engine->walk;
     const struct kept_list *at = engine->at;
+    const bool past = leaves_past(engine, exhausted);
+    int64_t from_us = at->at_us;
     char why[160];
 
-    if (output->gap == NULL || !leaves_gap(engine, exhausted) ||
-        (exhausted && !walk->has_low && walk->text == NULL)) { /* nothing at all is no gap */
+    if (output->gap == NULL || (!past && !leaves_gap(engine, exhausted)) ||
+        (exhausted && !walk->has_low && walk->text == NULL &&
+         !engine->unpaged)) { /* nothing at all is no gap */
         return 0;
     }
-    if (exhausted) {
+    if (past) {
+        from_us = walk->has_floor_us ? walk->floor_us : INT64_MIN;
+    }
+    if (engine->unpaged) {
+        (void)snprintf(why, sizeof(why), "its further pages cannot be read: `page` does not fit");
+    } else if (exhausted) {
         (void)snprintf(why, sizeof(why), "the server has nothing older any more");
     } else {
-        (void)snprintf(why, sizeof(why), "%" PRId64 " pages are all that the server gives",
+        (void)snprintf(why, sizeof(why),
+                       past ? "its history ends with page %" PRId64 ", as `page.max` says"
+                            : "%" PRId64 " pages are all that the server gives",
                        walk->pages);
     }
-    return output->gap(output->user, at->at_us,
+    return output->gap(output->user, from_us,
                        walk->low_us == INT64_MIN ? engine->poll->now_us : walk->low_us, why, err);
 }
 
@@ -282,6 +302,7 @@ static int finish(struct engine *engine, bool exhausted, const struct source_out
     struct walk *walk = engine->walk;
     struct kept_list *at = engine->at;
 
+    engine->believed = engine->believed || walk->doubted;
     if (tell_gap(engine, exhausted, output, err) != 0) {
         return -1;
     }
@@ -391,6 +412,9 @@ static bool is_doubtful(const struct engine *engine, const struct frame *frame)
 {
     const struct walk *walk = engine->walk;
 
+    if (engine->believed) {
+        return false;
+    }
     return leaves_gap(engine, true) ||
            (walk->down && !has_reached_floor(engine) &&
             (walk->first ? frame->odd || frame->blank : walk->revisits != 0 && frame->odd));
@@ -422,6 +446,7 @@ int walk_go_on(struct engine *engine, char *text, bool *over, const struct sourc
     bool again = false;
     int result = 0;
 
+    engine->unpaged = text == NULL && fit_is_unpaged(engine);
     keep_first_page(engine);
     if (!walk->down) {
         result = move_up(engine, text != NULL, &again, err);
@@ -433,10 +458,12 @@ int walk_go_on(struct engine *engine, char *text, bool *over, const struct sourc
         free(text);
         text = next_first(frame->page);
         frame->ring_count = 0; /* the pages of the new beginning are others */
-        frame->hash = 0;       /* … or the same, where a whole page is of one instant: read on */
+        frame->ids_before = 0;
+        frame->hash = 0; /* … or the same, where a whole page is of one instant: read on */
     }
-    *over = result == 0 && (engine->poll->probe || (text == NULL && !again) || walk->pages >= max ||
-                            met_cursor(engine) || (walk->down && has_reached_floor(engine)));
+    *over = result == 0 && ((engine->poll->probe && walk->pages >= engine->poll->probe_pages) ||
+                            (text == NULL && !again) || walk->pages >= max || met_cursor(engine) ||
+                            (walk->down && has_reached_floor(engine)));
     if (result != 0 || (*over && engine->poll->probe)) {
         free(text);
         walk_clear(walk);

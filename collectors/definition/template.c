@@ -124,6 +124,16 @@ static int read_place(struct reading *reading, const char *inside, size_t length
         piece->place = (enum place)(PLACE_CURSOR + index_among(name + 5, place_names));
         return 0;
     }
+    if (strchr(name, '/') != NULL && name[0] != '/' && strncmp(name, "parent/", 7) != 0 &&
+        strncmp(name, "first/", 6) != 0) {
+        config_report(reading->config, CONFIG_ERROR, reading->node,
+                      "{%.100s} is no place of a template; write {/id} of the record, {parent/id} "
+                      "of the one that it hangs on, {first/id} of the answer to `first`, or "
+                      "{post/id} in `gone` and `walk`",
+                      name);
+        reading->wrong = true;
+        return 0;
+    }
     if (strchr(name, '/') != NULL) {
         piece->place = PLACE_POINTER;
         if (pointer_read(&piece->pointer, reading->definition, reading->config, reading->node, name,
@@ -339,6 +349,18 @@ int template_begins_with(const struct template *template)
     return template != NULL && template->count > 0 && template->pieces[0].place == PLACE_PARAM
                ? (int)template->pieces[0].param
                : -1;
+}
+
+const char *template_remembered(const struct template *template)
+{
+    for (size_t i = 0; template != NULL && i < template->count; i++) {
+        const enum place place = template->pieces[i].place;
+
+        if (place >= PLACE_ID && place <= PLACE_KEY) {
+            return place_names[place - PLACE_CURSOR];
+        }
+    }
+    return NULL;
 }
 
 bool template_has_page(const struct template *template)

@@ -19,6 +19,8 @@
 
 /* Below that, milliseconds are a span; above, since 1970 (it is 1973). */
 #define MS_SINCE_1970 1e11
+/* Above, seconds are no span: it is 2001, and a span of thirty years (`reset_as` was forgotten). */
+#define SECONDS_SINCE_1970 1e9
 #define RESET_MOST_US (366 * CLOCK_DAY_US)
 #define SENSIBLE_US (26 * CLOCK_HOUR_US)
 #define REST_FIRST_US CLOCK_SECOND_US
@@ -64,10 +66,12 @@ bool fetch_reset_parse(int64_t *wait_us, const char *text, enum fetch_reset as, 
     }
     switch (as) {
     case FETCH_RESET_SECONDS:
-        *wait_us = span_of(number * 1e6);
+        *wait_us = number >= MS_SINCE_1970        ? span_of(number * 1e3 - (double)at_us)
+                   : number >= SECONDS_SINCE_1970 ? span_of(number * 1e6 - (double)at_us)
+                                                  : span_of(number * 1e6);
         break;
     case FETCH_RESET_UNIX:
-        *wait_us = span_of(number * 1e6 - (double)at_us);
+        *wait_us = span_of((number >= MS_SINCE_1970 ? number * 1e3 : number * 1e6) - (double)at_us);
         break;
     default:
         *wait_us = span_of(number < MS_SINCE_1970 ? number * 1e3 : number * 1e3 - (double)at_us);

@@ -32,6 +32,7 @@ enum { TAPE_EXCHANGES_MAX = 999, TAPE_NAME_SIZE = 128 };
 /* What record.json says. */
 struct tape_about {
     char source[TAPE_NAME_SIZE], use[TAPE_NAME_SIZE];
+    int64_t pages; /* of each list; 1 where a record does not say */
     int64_t at_us; /* the instant that the source was asked at, for whoever reads times off it */
 };
 

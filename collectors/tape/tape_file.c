@@ -209,6 +209,7 @@ static int save_about(const char *folder, const struct tape_about *about, struct
     json_member_string(writer, "source", about->source);
     json_member_string(writer, "use", about->use);
     json_member_string(writer, "at", instant_format(at, about->at_us));
+    json_member_integer(writer, "pages", about->pages);
     json_write_object_end(writer);
     json = json_writer_text(writer, &text.length, err);
     if (json != NULL) {
@@ -466,6 +467,8 @@ static int take_about(struct tape_about *about, const char *folder, struct ear_e
         ear_fail(err, EAR_CONFIG, "%s: it needs \"source\", \"use\" and \"at\", an instant", path);
         goto done;
     }
+    about->pages = 1;
+    (void)json_integer(json_get(root, "pages"), &about->pages);
     result = 0;
 
 done:

@@ -113,10 +113,12 @@ static void print_source(const struct json_node *root, int64_t now_us, bool coll
     const char *error = status_string(root, "error");
     const char *drift = status_string(root, "drift_error");
     const char *later = status_string(root, "later");
+    const struct json_node *misfits = json_get(root, "misfits");
     bool drifting = false;
     double left = 0;
 
-    printf("  %s ", state != NULL && strcmp(state, "ok") == 0    ? "✓"
+    printf("  %s ", state != NULL && strcmp(state, "ok") == 0
+                        ? json_first(misfits) != NULL ? "!" : "✓"
                     : state != NULL && strcmp(state, "red") == 0 ? "✗"
                                                                  : "…");
     print_text(stdout, status_string(root, "source"), 30);
@@ -129,6 +131,13 @@ static void print_source(const struct json_node *root, int64_t now_us, bool coll
     if (later != NULL && later[0] != '\0') {
         fputs("      goes on then: ", stdout);
         print_text(stdout, later, 300);
+        fputc('\n', stdout);
+    }
+    for (const struct json_node *node = json_first(misfits); node != NULL; node = json_next(node)) {
+        const char *text = status_string(node, "text");
+
+        fputs("      posts may be missing: ", stdout);
+        print_text(stdout, text == NULL ? "" : text, 440);
         fputc('\n', stdout);
     }
     if (json_number(json_get(root, "quota_left"), &left)) {
@@ -308,6 +317,13 @@ static void write_source(struct json_writer *writer, const struct json_node *roo
     } else {
         json_write_null(writer);
     }
+    json_write_key(writer, "warnings");
+    json_write_array(writer);
+    for (const struct json_node *node = json_first(json_get(root, "misfits")); node != NULL;
+         node = json_next(node)) {
+        json_write_string(writer, status_string(node, "text"));
+    }
+    json_write_array_end(writer);
     status_write_books(writer, root, now_us);
     json_write_object_end(writer);
 }

@@ -164,6 +164,26 @@ static int on_gap(void *user, int64_t from_us, int64_t to_us, const char *why,
     return 0;
 }
 
+static int on_misfit(void *user, const char *where, const char *text, struct ear_error *err)
+{
+    struct staged *staged = user;
+
+    (void)err;
+    if (text == NULL) {
+        say(staged->paper, "fits %s", where);
+    } else {
+        say(staged->paper, "misfit %s", text);
+    }
+    return 0;
+}
+
+static void on_came(void *user, const char *what)
+{
+    struct staged *staged = user;
+
+    say(staged->paper, "came %s", what);
+}
+
 static int on_cursor(void *user, const char *json, size_t length, struct ear_error *err)
 {
     struct staged *staged = user;
@@ -285,8 +305,13 @@ static void fetch(struct paper *paper, const struct fetch_request *request, stru
 static enum paper_end run_steps(struct paper *paper, void *state, struct staged *staged,
                                 struct fetched *fetched)
 {
-    const struct source_output output = {
-        .user = staged, .emit = on_emit, .reject = on_reject, .cursor = on_cursor, .gap = on_gap};
+    const struct source_output output = {.user = staged,
+                                         .emit = on_emit,
+                                         .reject = on_reject,
+                                         .cursor = on_cursor,
+                                         .gap = on_gap,
+                                         .misfit = on_misfit,
+                                         .came = staged->paper->probe ? on_came : NULL};
     const struct source_reader *reader = definition_reader(paper->definition);
     struct source_turn turn = {.next = SOURCE_MORE};
 
@@ -342,6 +367,7 @@ enum paper_end paper_poll(struct paper *paper)
         .cursor_length = began_with == NULL ? 0 : strlen(began_with),
         .now_us = paper->now_us,
         .probe = paper->probe,
+        .probe_pages = paper->probe_pages,
         .fetch = paper->fetch,
         .tokens = paper->tokens,
         .backfill_since_us = paper->backfill_since_us,

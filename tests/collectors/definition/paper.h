@@ -62,6 +62,7 @@ struct paper {
     int64_t now_us;
     int64_t backfill_since_us;
     bool probe;
+    int64_t probe_pages;
     void (*serve)(void *world, const struct fetch_request *request, struct reply *reply);
     void *world;
     size_t crash_at;        /* the poll is killed at its n-th step; 0: never */
@@ -70,7 +71,8 @@ struct paper {
     struct paper_post posts[PAPER_POSTS_MAX]; /* what is in the store */
     size_t post_count;
     char *cursor;
-    char *log; /* of the poll: "ask URL", "gap FROM..TO WHY", "reject ITEM CODE REASON" */
+    char *log; /* of the poll: "ask URL", "gap FROM..TO WHY", "reject ITEM CODE REASON",
+                  "misfit TEXT", "fits WHERE" */
     size_t log_length;
     size_t steps, requests, published, rejects, gaps;
     enum paper_end end;

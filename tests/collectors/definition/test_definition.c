@@ -352,7 +352,7 @@ static void a_template_that_names_nothing_is_a_finding(void **state)
                  {"{cursr}", "did you mean 'cursor'?"},
                  {"{board", "never closed"},
                  {"{board|tial}", "did you mean 'tail'?"},
-                 {"{parentx/y}", "does not begin with /"},
+                 {"{parentx/y}", "is no place of a template"},
                  {"{/a|lower|lower|lower|lower|lower}", "more than four filters"}};
     struct bench *bench = *state;
 

@@ -391,7 +391,8 @@ static void a_walk_that_meets_its_limit_tells_a_gap(void **state)
     open_place(paper, limited, forum);
     paper_poll_well(paper);
     assert_int_equal(paper->post_count, 10);
-    assert_int_equal(paper->gaps, 0); /* at first sight nothing is promised */
+    assert_int_equal(paper->gaps, 1); /* of its history */
+    assert_int_equal(paper_said(paper, "gap -.."), 1);
     paper->now_us += HOUR_US;
     for (int i = 0; i < 12; i++) {
         forum_add(forum, paper->now_us / SECOND_US - 100 + i, 0);

@@ -460,7 +460,10 @@ static void resets_are_read_or_refused(void **state)
         {"nan", FETCH_RESET_SECONDS, -1},
         {"inf", FETCH_RESET_SECONDS, -1},
         {"1e300", FETCH_RESET_SECONDS, -1},
-        {"999999999999", FETCH_RESET_SECONDS, 366 * CLOCK_DAY_US},
+        {"999999999", FETCH_RESET_SECONDS, 366 * CLOCK_DAY_US},
+        {"1000000060", FETCH_RESET_SECONDS, MINUTE}, /* reset_as: unix was forgotten */
+        {"1000000060000", FETCH_RESET_SECONDS, MINUTE},
+        {"1000000060000", FETCH_RESET_UNIX, MINUTE},
         {"1000000060", FETCH_RESET_UNIX, MINUTE},
         {"999999000", FETCH_RESET_UNIX, 0},
         {"2001-09-09T01:47:40Z", FETCH_RESET_RFC3339, MINUTE},
