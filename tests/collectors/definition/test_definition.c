@@ -650,6 +650,70 @@ static void a_record_is_mapped_as_its_map_says(void **state)
     }
 }
 
+/* 20,000 posts of 20,000 people: what asks each of all would take minutes. */
+static void a_look_beside_is_the_same_by_its_index(void **state)
+{
+    enum { PEOPLE = 20000, OTHERS = 6, STRIDE = 997 };
+    struct bench *bench = *state;
+    struct part part = {0};
+    struct source_record record = {0};
+    struct joins *joins = joins_new();
+    struct json *json = NULL;
+    const struct json_node *root = NULL;
+    char *text = malloc((size_t)PEOPLE * 40 + 400);
+    size_t at = 0;
+
+    assert_non_null(text);
+    assert_non_null(joins);
+    at = (size_t)snprintf(text, 100, "{\"first\":[{\"id\":3,\"n\":\"first\"}],\"users\":[");
+    for (size_t i = 0; i < PEOPLE; i++) { /* the same id twice: the first is meant */
+        at += (size_t)snprintf(text + at, 40, "{\"id\":%zu,\"n\":\"n%zu\"},", i / 2, i);
+    }
+    (void)snprintf(text + at, 200,
+                   "{\"id\":null,\"n\":\"no\"},{\"n\":\"no\"},{\"id\":\"x\",\"n\":\"text\"}]}");
+    assert_int_equal(json_new(&json, &bench->err), 0);
+    root = read_json(bench, json, text);
+    part_read(bench, &part,
+              "map: {id: /id, author: {name: [{from: [/first/*, /users], on: /id, with: /by, take: "
+              "/n}, /by]}}");
+    for (size_t i = 0; i < PEOPLE + OTHERS; i++) {
+        static const char *const others[OTHERS] = {"\"x\"", "\"y\"", "null", "\"\"", "3", "true"};
+        static const char *const names[OTHERS] = {"text", "y", NULL, NULL, "first", "true"};
+        char post[100];
+        char name[40];
+        const char *wanted = name;
+
+        (void)snprintf(post, sizeof(post), "{\"id\":1,\"by\":%zu}", i / 2);
+        (void)snprintf(name, sizeof(name), "n%zu", i - i % 2);
+        if (i / 2 == 3) {
+            wanted = "first";
+        }
+        if (i >= PEOPLE) {
+            (void)snprintf(post, sizeof(post), "{\"id\":1,\"by\":%s}", others[i - PEOPLE]);
+            wanted = names[i - PEOPLE];
+        }
+        set_record(bench, post);
+        for (int way = 0; way < (i % STRIDE == 0 || i >= PEOPLE ? 2 : 1); way++) {
+            bench->environment.joins = way == 0 ? joins : NULL;
+            value_memory_empty(bench->memory);
+            assert_int_equal(map_record(&record, &part.definition->lists[0].map,
+                                        &bench->environment, root, bench->memory, &bench->err),
+                             0);
+            if (wanted == NULL) {
+                assert_null(record.author_name);
+            } else {
+                assert_non_null(record.author_name);
+                assert_string_equal(record.author_name, wanted);
+            }
+        }
+    }
+    bench->environment.joins = NULL;
+    joins_free(joins);
+    json_free(json);
+    part_clear(&part);
+    free(text);
+}
+
 static void a_record_of_megabytes_is_refused_not_held(void **state)
 {
     struct bench *bench = *state;
@@ -857,6 +921,7 @@ int main(void)
         TEST(a_host_is_of_a_url),
         TEST(a_body_is_a_tree_of_templates),
         TEST(a_record_is_mapped_as_its_map_says),
+        TEST(a_look_beside_is_the_same_by_its_index),
         TEST(a_record_of_megabytes_is_refused_not_held),
         TEST(a_cursor_s_value_is_exact),
         TEST(a_condition_holds_when_all_of_it_does),
