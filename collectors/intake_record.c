@@ -403,6 +403,13 @@ static int take_misfit(void *user, const char *where, const char *text, struct e
     return 0;
 }
 
+static bool refused(void *user)
+{
+    const struct intake *intake = user;
+
+    return intake->counts.rejected + intake->counts.again > 0;
+}
+
 struct source_output intake_make_output(struct intake *intake)
 {
     return (struct source_output){.user = intake,
@@ -410,5 +417,6 @@ struct source_output intake_make_output(struct intake *intake)
                                   .reject = reject,
                                   .cursor = take_cursor,
                                   .gap = take_gap,
-                                  .misfit = take_misfit};
+                                  .misfit = take_misfit,
+                                  .refused = refused};
 }

@@ -83,6 +83,9 @@ struct source_output {
     int (*misfit)(void *user, const char *where, const char *text, struct ear_error *err);
     /* What came, for who watches (probe): "page 2: 20 records". NULL: nobody does. */
     void (*came)(void *user, const char *what);
+    /* Whether an item of this step was refused, by the reader or by what emit leads to; it may be
+     * taken another time. NULL: it is not known. */
+    bool (*refused)(void *user);
 };
 
 enum source_next {

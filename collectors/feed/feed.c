@@ -63,6 +63,8 @@ struct feed_state {
     bool asked_again;                /* for the page, without a condition */
     bool distrusts;                  /* likewise, from the start */
     bool is_site;                    /* the address was one when it was asked for last */
+    bool refused;                    /* something of the page was, or it is not known */
+    struct hash128 digest;           /* of the page that is emitted */
     bool searched;                   /* the site's page was read in this poll */
     size_t tried;                    /* of the usual places */
     char *site;                      /* where its page is, after redirects */
@@ -183,6 +185,9 @@ static int page_emitted(struct feed_state *state, struct ear_error *err)
     state->memory.fresh = false;
     memory_note_page(&state->memory, &state->page, state->etag, state->last_modified,
                      state->distrusts, state->poll->now_us);
+    state->memory.whole = !state->refused && !state->poll->probe;
+    state->memory.page = state->digest;
+    state->memory.whole_us = state->poll->now_us;
     if (state->memory.feed != NULL) {
         replace(&state->memory.feed_etag, state->etag);
         replace(&state->memory.feed_modified, state->last_modified);
@@ -351,6 +356,31 @@ static bool is_elsewhere(const struct feed_state *state, const struct fetch_answ
            answer->status != 408 && answer->status != 429;
 }
 
+/* Whether the feed's page is the one that was read whole; then that is noted. */
+static bool is_same_page(struct feed_state *state, const struct fetch_answer *answer,
+                         const struct page_source *source)
+{
+    const char *zone = state->poll->source->zone;
+
+    if (state->comments != NULL) {
+        return false;
+    }
+    state->digest = page_digest(source, zone != NULL ? zone : state->poll->settings->timezone,
+                                state->config->comments);
+    if (state->poll->backfill_since_us != 0 ||
+        !memory_has_page(&state->memory, state->digest, state->poll->now_us)) {
+        return false;
+    }
+    state->counted = true;
+    memory_note_same(&state->memory, answer->etag, answer->last_modified, state->distrusts,
+                     state->poll->now_us);
+    if (state->memory.feed != NULL) {
+        replace(&state->memory.feed_etag, answer->etag);
+        replace(&state->memory.feed_modified, answer->last_modified);
+    }
+    return true;
+}
+
 /* Reads the answer; 1: there is a page to emit, 0: there is none, or turn says what to ask for. */
 static int read_answer(struct feed_state *state, const struct fetch_answer *answer,
                        const struct source_output *output, struct source_turn *turn,
@@ -382,9 +412,10 @@ static int read_answer(struct feed_state *state, const struct fetch_answer *answ
     if (answer->status != 200 && state->comments == NULL && state->asked_again) {
         return ear_fail(err, EAR_RETRY, "the server answered %d", answer->status);
     }
-    if (answer->status == 304) {
+    if (answer->status == 304 || is_same_page(state, answer, &source)) {
         return 0;
     }
+    state->refused = false;
     page_clear(&state->page);
     if (page_read(&state->page, &source, output, err) != 0) {
         return state->comments != NULL ? refuse_comments(state, output, err) : -1;
@@ -413,6 +444,7 @@ static int emit_piece(struct feed_state *state, const struct source_output *outp
             return -1;
         }
     }
+    state->refused = state->refused || output->refused == NULL || output->refused(output->user);
     *all = state->next_entry == state->page.count;
     return *all ? page_emitted(state, err) : 0;
 }

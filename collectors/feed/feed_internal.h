@@ -9,6 +9,7 @@
 #include "common/error.h"
 #include "common/hash.h"
 
+struct json_node;
 struct json_writer;
 struct source_output;
 struct zone;
@@ -159,6 +160,9 @@ struct feed_memory {
     int64_t read_us;         /* when */
     bool honest;             /* what the server called unchanged was so, when it was looked at */
     bool lies;               /* it was not */
+    bool whole;              /* all that its page holds is in the log: nothing was refused */
+    struct hash128 page;     /* then: of its bytes, and of what they are read by */
+    int64_t whole_us;        /* when it was read entry by entry */
     struct feed_item *items; /* [item_count] */
     size_t item_count;
     struct feed_comments *comments; /* [comments_count] */
@@ -192,6 +196,12 @@ struct feed_item *memory_next_missing(struct feed_memory *memory, int64_t now_us
 void memory_note_there(struct feed_memory *memory, struct feed_item *item, int64_t now_us);
 void memory_drop_item(struct feed_memory *memory, struct feed_item *item);
 
+/* --- feed_items.c: the items in the cursor --- */
+
+EAR_MUST_CHECK
+int items_load(struct feed_memory *memory, const struct json_node *list, struct ear_error *err);
+void items_write(const struct feed_memory *memory, struct json_writer *writer);
+
 /* --- feed_trust.c --- */
 
 /* Whether the page is to be asked for without a condition: servers answer 304 that have something
@@ -201,6 +211,16 @@ bool memory_distrusts(const struct feed_memory *memory, int64_t every_us, int64_
  * may be NULL. */
 void memory_note_page(struct feed_memory *memory, const struct feed_page *page, const char *etag,
                       const char *last_modified, bool asked, int64_t now_us);
+
+/* Of a page's bytes, and of all that decides what is read from them. */
+struct hash128 page_digest(const struct page_source *source, const char *zone, bool comments);
+/* Whether a page is the one whose entries are all in the log. Once a day it is read all the same:
+ * what is remembered of entries is kept only as long as they come. */
+bool memory_has_page(const struct feed_memory *memory, struct hash128 page, int64_t now_us);
+/* memory_note_page, for such a page. The memory changes only where it must: what is unchanged need
+ * not be written. */
+void memory_note_same(struct feed_memory *memory, const char *etag, const char *last_modified,
+                      bool asked, int64_t now_us);
 
 /* --- feed_comments.c --- */
 

@@ -12,7 +12,7 @@
 #include "common/clock.h"
 #include "common/json/json.h"
 
-enum { VERSION = 1, MISSING_MAX = 100, ASKS_MAX = 3, TAG_MAX = 1024 };
+enum { VERSION = 2, VERSION_OLD = 1, MISSING_MAX = 100, ASKS_MAX = 3, TAG_MAX = 1024 };
 
 static void clear_items(struct feed_item *items, size_t count)
 {
@@ -64,35 +64,6 @@ static int64_t integer_of(const struct json_node *object, const char *name, int6
     return otherwise;
 }
 
-static int load_items(struct feed_memory *memory, const struct json_node *list,
-                      struct ear_error *err)
-{
-    size_t count = json_count(list) < FEED_ITEMS_MAX ? json_count(list) : FEED_ITEMS_MAX;
-
-    if (count == 0) {
-        return 0;
-    }
-    memory->items = calloc(count, sizeof *memory->items);
-    if (memory->items == NULL) {
-        return ear_fail_memory(err, "the cursor of a feed");
-    }
-    for (const struct json_node *node = json_first(list);
-         node != NULL && memory->item_count < count; node = json_next(node)) {
-        struct feed_item *item = &memory->items[memory->item_count++];
-
-        item->guid = copy_of(node, "g");
-        item->url = copy_of(node, "u");
-        item->created_us = integer_of(node, "t", INT64_MIN);
-        json_boolean(json_get(node, "x"), &item->missing);
-        item->asked_us = integer_of(node, "q", 0);
-        item->asked = integer_of(node, "n", 0);
-        if (item->guid == NULL || item->url == NULL) {
-            return ear_fail(err, EAR_CONFIG, "cursor: an item without its names");
-        }
-    }
-    return 0;
-}
-
 static int load_comments(struct feed_memory *memory, const struct json_node *list,
                          struct ear_error *err)
 {
@@ -129,21 +100,26 @@ static int hex_digit(char digit)
     return digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10;
 }
 
+/* Whether it is a hash. */
+static bool load_hash(struct hash128 *out, const struct json_node *node)
+{
+    size_t length = 0;
+    const char *text = json_string(node, &length);
+
+    if (length != (size_t)2 * HASH128_SIZE || strspn(text, "0123456789abcdef") != length) {
+        return false;
+    }
+    for (size_t i = 0; i < HASH128_SIZE; i++) {
+        out->bytes[i] = (unsigned char)(hex_digit(text[2 * i]) * 16 + hex_digit(text[2 * i + 1]));
+    }
+    return true;
+}
+
 static void load_shared(struct feed_memory *memory, const struct json_node *list)
 {
     for (const struct json_node *node = json_first(list);
          node != NULL && memory->shared_count < FEED_SHARED_MAX; node = json_next(node)) {
-        size_t length = 0;
-        const char *text = json_string(node, &length);
-
-        if (length != (size_t)2 * HASH128_SIZE || strspn(text, "0123456789abcdef") != length) {
-            continue;
-        }
-        for (size_t i = 0; i < HASH128_SIZE; i++) {
-            memory->shared[memory->shared_count].bytes[i] =
-                (unsigned char)(hex_digit(text[2 * i]) * 16 + hex_digit(text[2 * i + 1]));
-        }
-        memory->shared_count++;
+        memory->shared_count += load_hash(&memory->shared[memory->shared_count], node) ? 1 : 0;
     }
 }
 
@@ -153,7 +129,7 @@ static int load_root(struct feed_memory *memory, const struct json_node *root,
 {
     const char *kept = json_string(json_get(root, "address"), NULL);
 
-    if (integer_of(root, "v", 0) != VERSION) {
+    if (integer_of(root, "v", 0) != VERSION && integer_of(root, "v", 0) != VERSION_OLD) {
         return ear_fail(err, EAR_CONFIG,
                         "cursor: it is of format %" PRId64 ", and this program knows %d; use the "
                         "newer program, or forget the source's cursor on purpose",
@@ -171,8 +147,10 @@ static int load_root(struct feed_memory *memory, const struct json_node *root,
     json_boolean(json_get(root, "honest"), &memory->honest);
     json_boolean(json_get(root, "lies"), &memory->lies);
     memory->feed_modified = copy_of(root, "modified");
+    memory->whole = load_hash(&memory->page, json_get(root, "page"));
+    memory->whole_us = integer_of(root, "whole", 0);
     load_shared(memory, json_get(root, "shared"));
-    if (load_items(memory, json_get(root, "items"), err) != 0) {
+    if (items_load(memory, json_get(root, "items"), err) != 0) {
         return -1;
     }
     return load_comments(memory, json_get(root, "comments"), err);
@@ -215,29 +193,6 @@ static void write_true(struct json_writer *writer, const char *key, bool value)
     }
 }
 
-static void write_items(const struct feed_memory *memory, struct json_writer *writer)
-{
-    json_write_key(writer, "items");
-    json_write_array(writer);
-    for (size_t i = 0; i < memory->item_count; i++) {
-        const struct feed_item *item = &memory->items[i];
-
-        json_write_object(writer);
-        json_member_string(writer, "g", item->guid);
-        json_member_string(writer, "u", item->url);
-        if (item->created_us != INT64_MIN) {
-            json_member_integer(writer, "t", item->created_us);
-        }
-        write_true(writer, "x", item->missing);
-        if (item->asked_us != 0) {
-            json_member_integer(writer, "q", item->asked_us);
-            json_member_integer(writer, "n", item->asked);
-        }
-        json_write_object_end(writer);
-    }
-    json_write_array_end(writer);
-}
-
 static void write_comments(const struct feed_memory *memory, struct json_writer *writer)
 {
     json_write_key(writer, "comments");
@@ -273,9 +228,16 @@ void memory_write(const struct feed_memory *memory, struct json_writer *writer)
         json_member_integer(writer, "tag", (int64_t)memory->tag);
         json_member_integer(writer, "read", memory->read_us);
     }
+    if (memory->whole) {
+        char page[HASH128_TEXT_SIZE];
+
+        json_member_string(writer, "page", hash128_format(page, memory->page));
+        json_member_integer(writer, "whole", memory->whole_us);
+    }
     write_true(writer, "honest", memory->honest);
     write_true(writer, "lies", memory->lies);
-    write_items(memory, writer);
+    json_write_key(writer, "items");
+    items_write(memory, writer);
     write_comments(memory, writer);
     json_write_key(writer, "shared");
     json_write_array(writer);

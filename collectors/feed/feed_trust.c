@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "common/clock.h"
+
 enum { DOUBT = 4, TRUST = 20 /* times `every` */ };
 
 bool memory_distrusts(const struct feed_memory *memory, int64_t every_us, int64_t now_us)
@@ -52,4 +54,36 @@ void memory_note_page(struct feed_memory *memory, const struct feed_page *page, 
     memory->hash = hash;
     memory->tag = tag;
     memory->read_us = now_us;
+}
+
+struct hash128 page_digest(const struct page_source *source, const char *zone, bool comments)
+{
+    struct {
+        struct hash128 bytes;
+        uint64_t read_by;
+    } both = {.bytes = hash128_of(source->bytes, source->length)};
+
+    both.read_by = hash_text(EARSHOT_VERSION, comments ? 4 : 3);
+    both.read_by = hash_text(zone, both.read_by);
+    both.read_by = hash_text(source->type, both.read_by);
+    both.read_by = hash_text(source->url, both.read_by);
+    return hash128_of(&both, sizeof both);
+}
+
+bool memory_has_page(const struct feed_memory *memory, struct hash128 page, int64_t now_us)
+{
+    return memory->whole && memcmp(&memory->page, &page, sizeof page) == 0 &&
+           now_us >= memory->whole_us && now_us - memory->whole_us < CLOCK_DAY_US;
+}
+
+void memory_note_same(struct feed_memory *memory, const char *etag, const char *last_modified,
+                      bool asked, int64_t now_us)
+{
+    if (etag != NULL || last_modified != NULL) {
+        memory->tag = hash_text(last_modified, hash_text(etag, 2));
+        if (asked) {
+            memory->honest = !memory->lies;
+            memory->read_us = now_us;
+        }
+    }
 }

@@ -120,6 +120,13 @@ static int on_cursor(void *user, const char *json, size_t length, struct ear_err
     return poll->cursor != NULL ? 0 : ear_fail_memory(err, "a cursor");
 }
 
+static bool on_refused(void *user)
+{
+    const struct poll *poll = user;
+
+    return poll->rejects > 0;
+}
+
 static struct fetch_answer answer_of(const struct poll *poll, const struct fetch_request *request)
 {
     struct fetch_answer answer = {.url = request->url, .type = "", .body = "", .status = 404};
@@ -145,8 +152,11 @@ static struct fetch_answer answer_of(const struct poll *poll, const struct fetch
 
 static int run_steps(struct poll *poll, void *state)
 {
-    const struct source_output output = {
-        .user = poll, .emit = on_emit, .reject = on_reject, .cursor = on_cursor};
+    const struct source_output output = {.user = poll,
+                                         .emit = on_emit,
+                                         .reject = on_reject,
+                                         .cursor = on_cursor,
+                                         .refused = poll->tells_refused ? on_refused : NULL};
     struct fetch_answer answer = {0};
     struct source_turn turn = {.next = SOURCE_MORE};
 

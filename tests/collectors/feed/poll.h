@@ -31,6 +31,7 @@ struct poll {
     const struct poll_page *pages; /* ended by one without url; other addresses are 404 */
     int64_t now_us;
     bool probe;
+    bool tells_refused; /* the collector tells what was refused, as the real one does */
     size_t crash_after; /* stop after so many steps, with what was committed; 0: never */
     /* What came of it. The log has lines "post
      * ID|URL|TITLE|TEXT|AUTHOR|CREATED|EDITED|PARENT|LANG", "more ID|RATING|EXTRA", "mended ID",

@@ -11,6 +11,7 @@
 
 #include "collectors/feed/feed.h"
 #include "common/config/config.h"
+#include "common/hash.h"
 #include "tests/collectors/feed/poll.h"
 
 /* As the reader's table lays it out. */
@@ -709,6 +710,163 @@ static void a_304_that_lies_is_found_out(void **state)
     poll_clear(&poll);
 }
 
+static void a_page_that_is_the_same_byte_for_byte_is_not_read_again(void **state)
+{
+    struct poll_page pages[] = {
+        {"https://blog.example/feed", 200, NULL, RSS(SITE_POST("1")), 0, NULL}, {0}};
+    struct poll poll = new_poll(&plain_config, pages);
+    char *cursor = NULL;
+
+    (void)state;
+    poll.tells_refused = true;
+    poll_well(&poll);
+    assert_int_equal(poll.posts, 1);
+    cursor = strdup(poll.cursor);
+    poll.now_us += hour_us;
+    poll_well(&poll);
+    assert_int_equal(poll.posts, 0);
+    assert_string_equal(poll.cursor, cursor); /* nothing to write */
+    pages[0].body = RSS(SITE_POST("2") SITE_POST("1"));
+    poll.now_us += hour_us;
+    poll_well(&poll);
+    assert_int_equal(poll.posts, 2);
+    pages[0].type = "text/xml; charset=iso-8859-1"; /* the same bytes may mean something else */
+    poll_well(&poll);
+    assert_int_equal(poll.posts, 2);
+    poll_well(&poll);
+    assert_int_equal(poll.posts, 0);
+    poll.source.zone = "Europe/Berlin";
+    poll_well(&poll);
+    assert_int_equal(poll.posts, 2);
+    poll.now_us += 24 * hour_us; /* what is remembered of posts is refreshed */
+    poll_well(&poll);
+    assert_int_equal(poll.posts, 2);
+    free(cursor);
+    poll_clear(&poll);
+}
+
+static void a_page_of_which_something_was_refused_is_read_again(void **state)
+{
+    const struct poll_page pages[] = {{"https://blog.example/feed", 200, NULL,
+                                       RSS("<item><guid>g</guid></item>" SITE_POST("1")), 0, NULL},
+                                      {0}};
+    struct poll poll = new_poll(&plain_config, pages);
+
+    (void)state;
+    poll.tells_refused = true;
+    for (int i = 0; i < 3; i++) {
+        poll_well(&poll);
+        assert_int_equal(poll.rejects, 1);
+        assert_int_equal(poll.posts, 1);
+    }
+    poll_clear(&poll);
+}
+
+static void a_crash_between_the_steps_of_a_page_has_it_read_again(void **state)
+{
+    char *body = malloc(64 * 1024);
+    size_t length = 0;
+    struct poll_page pages[] = {{"https://blog.example/feed", 200, NULL, body, 0, NULL}, {0}};
+    struct poll poll = new_poll(&plain_config, pages);
+
+    (void)state;
+    length += (size_t)snprintf(body, 64 * 1024, "<rss version=\"2.0\"><channel>");
+    for (int i = 0; i < 300; i++) { /* more than a step takes */
+        length += (size_t)snprintf(body + length, 64 * 1024 - length,
+                                   "<item><guid>g%d</guid><title>t</title></item>", i);
+    }
+    (void)snprintf(body + length, 64 * 1024 - length, "</channel></rss>");
+    poll.tells_refused = true;
+    poll.crash_after = 2; /* asked, the first piece */
+    poll_well(&poll);
+    assert_int_equal(poll.posts, 200);
+    poll.crash_after = 0;
+    poll_well(&poll);
+    assert_int_equal(poll.posts, 300);
+    poll_well(&poll);
+    assert_int_equal(poll.posts, 0);
+    free(body);
+    poll_clear(&poll);
+}
+
+static void an_honest_server_stays_trusted_when_its_page_is_the_same(void **state)
+{
+    const struct poll_page pages[] = {
+        {"https://site.example/blog", 200, "text/html",
+         HTML("<link rel='alternate' type='application/rss+xml' href='/feed/'>"), 0, NULL},
+        {"https://site.example/feed/", 200, NULL, RSS(SITE_POST("1")), 0, "\"one\""},
+        {0}};
+    struct poll poll = new_poll(&site_config, pages);
+
+    (void)state;
+    poll.tells_refused = true;
+    poll.source.every_us = hour_us;
+    poll_well(&poll);
+    for (int i = 1; i <= 20; i++) {
+        poll.now_us += hour_us;
+        poll_well(&poll);
+        assert_int_equal(poll.posts, 0);
+    }
+    assert_non_null(strstr(poll.cursor, "\"honest\":true"));
+    assert_null(strstr(poll.cursor, "\"lies\""));
+    poll_clear(&poll);
+}
+
+static void a_cursor_of_the_first_format_is_read_and_written_in_the_second(void **state)
+{
+    static const char first[] =
+        "\"items\":[{\"g\":\"gé1\",\"u\":\"https://blog.example/é/1\",\"t\":1700000000000001},"
+        "{\"g\":\"gè2\",\"u\":\"https://blog.example/è/2\"},"
+        "{\"g\":\"gone\",\"u\":\"https://blog.example/gone\",\"t\":-1500000,\"x\":true,\"q\":5,"
+        "\"n\":1}],\"comments\":[],\"shared\":[]}";
+    static const char second[] =
+        "\"items\":[[0,\"https://blog.example/é/1\",0,\"gé1\",1700000000,1],"
+        "[21,\"è/2\",1,\"è2\"],"
+        "[21,\"gone\",1,\"one\",-1700000001,-500000,5,1,1]],";
+    const struct poll_page same[] = {{"https://blog.example/feed", 304, NULL, NULL, 0, NULL}, {0}};
+    struct poll poll = new_poll(&plain_config, same);
+    char address[HASH128_TEXT_SIZE];
+    char cursor[1024];
+    char *once = NULL;
+
+    (void)state;
+    hash128_format(address, hash128_of(same[0].url, strlen(same[0].url)));
+    (void)snprintf(cursor, sizeof cursor, "{\"v\":1,\"address\":\"%s\",%s", address, first);
+    poll.cursor = strdup(cursor);
+    poll.now_us = 10;
+    poll_well(&poll);
+    assert_int_equal(poll.requests, 1); /* not yet asked for again */
+    assert_non_null(strstr(poll.cursor, "{\"v\":2,"));
+    assert_non_null(strstr(poll.cursor, second));
+    once = strdup(poll.cursor);
+    poll_well(&poll);
+    assert_string_equal(poll.cursor, once);
+    free(once);
+    poll_clear(&poll);
+}
+
+static void items_that_are_no_items_stop_the_source(void **state)
+{
+    static const char *const items[] = {
+        "[1,\"u\",0,\"g\"]", "[-1,\"u\",0,\"g\"]",   "[0,\"u\"]", "[]",
+        "[0,\"u\",1,\"g\"]", "[null,\"u\",0,\"g\"]", "{}"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof items / sizeof items[0]; i++) {
+        struct poll poll = new_poll(&plain_config, NULL);
+        char address[HASH128_TEXT_SIZE];
+        char cursor[256];
+
+        hash128_format(address, hash128_of("https://blog.example/feed", 25));
+        (void)snprintf(cursor, sizeof cursor, "{\"v\":2,\"address\":\"%s\",\"items\":[%s]}",
+                       address, items[i]);
+        poll.cursor = strdup(cursor);
+        assert_int_equal(poll_run(&poll), -1);
+        assert_int_equal(poll.err.kind, EAR_CONFIG);
+        poll_clear(&poll);
+    }
+}
+
 static void a_304_on_an_address_never_read_is_asked_again(void **state)
 {
     const struct poll_page pages[] = {{"https://blog.example/feed", 304, NULL, NULL, 0, NULL}, {0}};
@@ -723,7 +881,7 @@ static void a_304_on_an_address_never_read_is_asked_again(void **state)
 
 static void a_cursor_that_is_not_understood_stops_the_source(void **state)
 {
-    static const char *const cursors[] = {"{\"v\":2}", "{}", "[]", "{", "{\"v\":1,\"url\":\"u\""};
+    static const char *const cursors[] = {"{\"v\":3}", "{}", "[]", "{", "{\"v\":1,\"url\":\"u\""};
 
     (void)state;
     for (size_t i = 0; i < sizeof cursors / sizeof cursors[0]; i++) {
@@ -897,6 +1055,12 @@ int main(void)
         cmocka_unit_test(a_feed_that_moved_is_found_anew),
         cmocka_unit_test(a_feed_that_turns_into_a_page_for_a_while_stays_the_feed),
         cmocka_unit_test(a_304_that_lies_is_found_out),
+        cmocka_unit_test(a_page_that_is_the_same_byte_for_byte_is_not_read_again),
+        cmocka_unit_test(a_page_of_which_something_was_refused_is_read_again),
+        cmocka_unit_test(a_crash_between_the_steps_of_a_page_has_it_read_again),
+        cmocka_unit_test(an_honest_server_stays_trusted_when_its_page_is_the_same),
+        cmocka_unit_test(a_cursor_of_the_first_format_is_read_and_written_in_the_second),
+        cmocka_unit_test(items_that_are_no_items_stop_the_source),
         cmocka_unit_test(a_304_on_an_address_never_read_is_asked_again),
         cmocka_unit_test(a_cursor_that_is_not_understood_stops_the_source),
         cmocka_unit_test(a_cursor_holds_nothing_of_the_addresss_secrets),
