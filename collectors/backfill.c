@@ -9,17 +9,9 @@
 #include "collectors/collector_internal.h"
 #include "collectors/errands.h"
 #include "common/instant.h"
+#include "common/json_instant.h"
 #include "common/log.h"
 #include "common/settings/settings.h"
-
-static void write_instant(struct json_writer *writer, const char *key, int64_t at_us)
-{
-    char text[INSTANT_SIZE];
-
-    if (at_us != 0) {
-        json_member_string(writer, key, instant_format(text, at_us));
-    }
-}
 
 void backfill_write(const struct backfill *backfill, struct json_writer *writer)
 {
@@ -28,39 +20,27 @@ void backfill_write(const struct backfill *backfill, struct json_writer *writer)
     }
     json_write_key(writer, "backfill");
     json_write_object(writer);
-    write_instant(writer, "asked_at", backfill->asked_us);
-    write_instant(writer, "since", backfill->since_us);
-    write_instant(writer, "began_at", backfill->began_us);
-    write_instant(writer, "reached", backfill->reached_us);
-    write_instant(writer, "done_at", backfill->done_us);
-    write_instant(writer, "next_at", backfill->next_us);
+    json_member_instant(writer, "asked_at", backfill->asked_us, 0);
+    json_member_instant(writer, "since", backfill->since_us, 0);
+    json_member_instant(writer, "began_at", backfill->began_us, 0);
+    json_member_instant(writer, "reached", backfill->reached_us, 0);
+    json_member_instant(writer, "done_at", backfill->done_us, 0);
+    json_member_instant(writer, "next_at", backfill->next_us, 0);
     json_member_integer(writer, "posts", backfill->posts);
     json_member_integer(writer, "requests", backfill->requests);
     json_write_object_end(writer);
-}
-
-static int64_t instant_of(const struct json_node *root, const char *key)
-{
-    size_t length = 0;
-    const char *text = json_string(json_get(root, key), &length);
-    int64_t at_us = 0;
-
-    if (text != NULL) {
-        (void)instant_parse_rfc3339(&at_us, text, length);
-    }
-    return at_us;
 }
 
 void backfill_read(struct backfill *out, const struct json_node *root)
 {
     const struct json_node *node = json_get(root, "backfill");
 
-    *out = (struct backfill){.asked_us = instant_of(node, "asked_at"),
-                             .since_us = instant_of(node, "since"),
-                             .began_us = instant_of(node, "began_at"),
-                             .reached_us = instant_of(node, "reached"),
-                             .done_us = instant_of(node, "done_at"),
-                             .next_us = instant_of(node, "next_at")};
+    *out = (struct backfill){.asked_us = json_instant(node, "asked_at", 0),
+                             .since_us = json_instant(node, "since", 0),
+                             .began_us = json_instant(node, "began_at", 0),
+                             .reached_us = json_instant(node, "reached", 0),
+                             .done_us = json_instant(node, "done_at", 0),
+                             .next_us = json_instant(node, "next_at", 0)};
     (void)json_integer(json_get(node, "posts"), &out->posts);
     (void)json_integer(json_get(node, "requests"), &out->requests);
 }

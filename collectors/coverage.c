@@ -11,8 +11,8 @@
 
 #include "common/ages.h"
 #include "common/clock.h"
-#include "common/instant.h"
 #include "common/json/json.h"
+#include "common/json_instant.h"
 
 static const char *const kind_names[] = {"gap", "away", "refused", "outage"};
 
@@ -158,15 +158,6 @@ int coverage_gap(struct coverage *coverage, enum coverage_kind kind, int64_t fro
 
 /* --- writing --- */
 
-static void write_instant(struct json_writer *writer, const char *key, int64_t at_us)
-{
-    char text[INSTANT_SIZE];
-
-    if (at_us != INT64_MIN) {
-        json_member_string(writer, key, instant_format(text, at_us));
-    }
-}
-
 static void write_count(struct json_writer *writer, const char *key, int64_t count)
 {
     if (count != 0) {
@@ -195,7 +186,7 @@ static void write_ages(struct json_writer *writer, const uint32_t *ages)
 static void write_hour(struct json_writer *writer, const struct coverage_hour *hour)
 {
     json_write_object(writer);
-    write_instant(writer, "hour", hour->hour_us);
+    json_member_instant(writer, "hour", hour->hour_us, INT64_MIN);
     write_count(writer, "planned", hour->planned);
     write_count(writer, "made", hour->made);
     write_count(writer, "failed", hour->failed);
@@ -211,9 +202,9 @@ static void write_gap(struct json_writer *writer, const struct coverage_gap *gap
 {
     json_write_object(writer);
     json_member_string(writer, "kind", kind_names[gap->kind]);
-    write_instant(writer, "from", gap->from_us);
-    write_instant(writer, "to", gap->to_us);
-    write_instant(writer, "found", gap->found_us);
+    json_member_instant(writer, "from", gap->from_us, INT64_MIN);
+    json_member_instant(writer, "to", gap->to_us, INT64_MIN);
+    json_member_instant(writer, "found", gap->found_us, INT64_MIN);
     write_count(writer, "polls", gap->polls);
     json_member_string(writer, "why", gap->why[0] == '\0' ? NULL : gap->why);
     json_write_object_end(writer);
@@ -222,7 +213,7 @@ static void write_gap(struct json_writer *writer, const struct coverage_gap *gap
 void coverage_write(const struct coverage *coverage, struct json_writer *writer)
 {
     if (coverage->plan_us != 0) {
-        write_instant(writer, "plan_at", coverage->plan_us);
+        json_member_instant(writer, "plan_at", coverage->plan_us, INT64_MIN);
     }
     if (coverage->retries) {
         json_write_key(writer, "retries");
@@ -248,18 +239,6 @@ void coverage_write(const struct coverage *coverage, struct json_writer *writer)
 
 /* --- reading --- */
 
-static int64_t instant_of(const struct json_node *root, const char *key)
-{
-    size_t length = 0;
-    const char *text = json_string(json_get(root, key), &length);
-    int64_t at_us = INT64_MIN;
-
-    if (text != NULL) {
-        (void)instant_parse_rfc3339(&at_us, text, length);
-    }
-    return at_us;
-}
-
 static int64_t count_of(const struct json_node *root, const char *key)
 {
     int64_t count = 0;
@@ -273,7 +252,7 @@ static bool read_hour(struct coverage_hour *out, const struct json_node *root)
     size_t bucket = 0;
 
     *out = (struct coverage_hour){
-        .hour_us = instant_of(root, "hour"),
+        .hour_us = json_instant(root, "hour", INT64_MIN),
         .planned = count_of(root, "planned"),
         .made = count_of(root, "made"),
         .failed = count_of(root, "failed"),
@@ -295,12 +274,12 @@ static bool read_hour(struct coverage_hour *out, const struct json_node *root)
 static int read_gap(struct coverage *out, const struct json_node *root, struct ear_error *err)
 {
     const char *name = json_string(json_get(root, "kind"), NULL);
-    const int64_t found_us = instant_of(root, "found");
+    const int64_t found_us = json_instant(root, "found", INT64_MIN);
 
     for (size_t i = 0; name != NULL && i < sizeof(kind_names) / sizeof(kind_names[0]); i++) {
         if (strcmp(name, kind_names[i]) == 0) {
-            return coverage_gap(out, (enum coverage_kind)i, instant_of(root, "from"),
-                                instant_of(root, "to"), count_of(root, "polls"),
+            return coverage_gap(out, (enum coverage_kind)i, json_instant(root, "from", INT64_MIN),
+                                json_instant(root, "to", INT64_MIN), count_of(root, "polls"),
                                 json_string(json_get(root, "why"), NULL),
                                 found_us == INT64_MIN ? 0 : found_us, err);
         }
@@ -311,7 +290,7 @@ static int read_gap(struct coverage *out, const struct json_node *root, struct e
 int coverage_read(struct coverage *out, const struct json_node *root, int64_t written_us,
                   int64_t fresh_us, struct ear_error *err)
 {
-    const int64_t plan_us = instant_of(root, "plan_at");
+    const int64_t plan_us = json_instant(root, "plan_at", INT64_MIN);
     struct coverage_hour hours[2] = {{0}};
     size_t count = 0;
 

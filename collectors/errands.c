@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/instant.h"
 #include "common/json/json.h"
+#include "common/json_instant.h"
 #include "common/stream/stream.h"
 
 enum { BATCH_MESSAGES = 1000, BATCH_BYTES = 1024 * 1024 };
@@ -164,14 +164,6 @@ static struct noted *errand_of(struct errands *errands, const char *source, stru
     return errand;
 }
 
-static bool read_instant(int64_t *out, const struct json_node *root, const char *key)
-{
-    size_t length = 0;
-    const char *text = json_string(json_get(root, key), &length);
-
-    return text != NULL && instant_parse_rfc3339(out, text, length);
-}
-
 /* Nobody but a program of ours writes there: what is not understood is of a newer one. */
 static int take_errand(struct errands *errands, const struct stream_message *message,
                        struct ear_error *err)
@@ -180,24 +172,23 @@ static int take_errand(struct errands *errands, const struct stream_message *mes
     const struct json_node *root = NULL;
     struct noted *errand = NULL;
     int64_t asked_us = 0;
-    int64_t since_us = 0;
 
     if (message->value == NULL || message->key == NULL) {
         return 0;
     }
     root =
         json_read(errands->json, message->value, message->value_length, &json_limits_default, &why);
-    if (!read_instant(&asked_us, root, "at")) {
+    asked_us = json_instant(root, "at", INT64_MIN);
+    if (asked_us == INT64_MIN) {
         return 0;
     }
-    (void)read_instant(&since_us, root, "backfill_since");
     errand = errand_of(errands, message->key, err);
     if (errand == NULL) {
         return -1;
     }
     if (asked_us > errand->asked_us) {
         errand->asked_us = asked_us;
-        errand->since_us = since_us;
+        errand->since_us = json_instant(root, "backfill_since", 0);
     }
     return 0;
 }

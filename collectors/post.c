@@ -14,8 +14,8 @@
 #include "collectors/account.h"
 #include "common/clock.h"
 #include "common/config/config.h"
-#include "common/instant.h"
 #include "common/json/json.h"
+#include "common/json_instant.h"
 #include "common/settings/settings.h"
 #include "common/text/text.h"
 
@@ -415,13 +415,6 @@ int64_t post_created(const struct post *post, int64_t before_us, int64_t now_us)
     return before_us == INT64_MIN ? now_us : before_us;
 }
 
-static void write_instant(struct json_writer *writer, const char *key, int64_t at_us)
-{
-    char text[INSTANT_SIZE];
-
-    json_member_string(writer, key, instant_format(text, at_us));
-}
-
 static void write_author(const struct post *post, struct json_writer *writer)
 {
     if (post->author[0] == '\0') {
@@ -512,11 +505,11 @@ static bool write_times(const struct post *post, struct json_writer *writer, int
     const bool created = is_believable(record->created_us, now_us);
     const bool edited = is_believable(record->edited_us, now_us);
 
-    write_instant(writer, "created_at", created ? record->created_us : first_us);
+    json_member_instant(writer, "created_at", created ? record->created_us : first_us, INT64_MIN);
     if (edited) {
-        write_instant(writer, "edited_at", record->edited_us);
+        json_member_instant(writer, "edited_at", record->edited_us, INT64_MIN);
     }
-    write_instant(writer, "collected_at", now_us);
+    json_member_instant(writer, "collected_at", now_us, INT64_MIN);
     return (!created && !is_told_by_arrival(record)) || (!edited && record->edited_us != INT64_MIN);
 }
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/instant.h"
 #include "common/json/json.h"
+#include "common/json_instant.h"
 #include "common/settings/settings.h"
 #include "common/stream/stream.h"
 
@@ -67,18 +67,6 @@ void standing_clear(struct standing *standing)
 
 /* --- reading --- */
 
-static int64_t instant_of(const struct json_node *root, const char *key)
-{
-    size_t length = 0;
-    const char *text = json_string(json_get(root, key), &length);
-    int64_t at_us = INT64_MIN;
-
-    if (text != NULL) {
-        (void)instant_parse_rfc3339(&at_us, text, length);
-    }
-    return at_us;
-}
-
 static int take_texts(struct standing *out, const struct json_node *root, struct ear_error *err)
 {
     const struct json_node *cursor = json_get(root, "cursor");
@@ -112,7 +100,7 @@ static int understand(struct standing *out, const struct json_node *root,
     enum schedule_state stood = SCHEDULE_OK;
     int64_t failures = 0;
     int64_t interval_us = source->every_us;
-    int64_t next_us = instant_of(root, "next_at");
+    int64_t next_us = json_instant(root, "next_at", INT64_MIN);
     double posts = 0;
     double over_us = 0;
     bool drifting = false;
@@ -140,11 +128,11 @@ static int understand(struct standing *out, const struct json_node *root,
     }
     (void)json_boolean(json_get(root, "drifting"), &drifting);
     if (drifting) {
-        drift_restore(&out->drift, instant_of(root, "drift_at"), now_us);
+        drift_restore(&out->drift, json_instant(root, "drift_at", INT64_MIN), now_us);
     }
-    out->last_success_us = instant_of(root, "last_success_at");
-    out->last_post_us = instant_of(root, "last_post_at");
-    out->written_us = instant_of(root, "at");
+    out->last_success_us = json_instant(root, "last_success_at", INT64_MIN);
+    out->last_post_us = json_instant(root, "last_post_at", INT64_MIN);
+    out->written_us = json_instant(root, "at", INT64_MIN);
     backfill_read(&out->backfill, root);
     if (coverage_read(&out->coverage, root, out->written_us, STANDING_FRESH_US, err) != 0) {
         return -1;
@@ -191,15 +179,6 @@ done:
 
 /* --- writing --- */
 
-static void write_instant(struct json_writer *writer, const char *key, int64_t at_us)
-{
-    char text[INSTANT_SIZE];
-
-    if (at_us != INT64_MIN) {
-        json_member_string(writer, key, instant_format(text, at_us));
-    }
-}
-
 const char *standing_write(const struct standing *standing, const struct settings_source *source,
                            const char *cursor, size_t cursor_length, int64_t now_us,
                            struct json_writer *writer, size_t *length, struct ear_error *err)
@@ -210,21 +189,21 @@ const char *standing_write(const struct standing *standing, const struct setting
     json_write_object(writer);
     json_member_string(writer, "source", source->name);
     json_member_string(writer, "use", source->use);
-    write_instant(writer, "at", now_us);
+    json_member_instant(writer, "at", now_us, INT64_MIN);
     json_member_string(writer, "state", schedule_state_name(schedule->state));
     if (standing->drift.drifting) {
         json_write_key(writer, "drifting");
         json_write_boolean(writer, true);
         json_member_string(writer, "drift_error", standing->drift_error);
-        write_instant(writer, "drift_at", standing->drift.reject_us);
+        json_member_instant(writer, "drift_at", standing->drift.reject_us, INT64_MIN);
     }
     if (cursor != NULL) {
         json_write_key(writer, "cursor");
         json_write_raw(writer, cursor, cursor_length);
     }
-    write_instant(writer, "last_success_at", standing->last_success_us);
-    write_instant(writer, "last_post_at", standing->last_post_us);
-    write_instant(writer, "next_at", schedule->next_at_us);
+    json_member_instant(writer, "last_success_at", standing->last_success_us, INT64_MIN);
+    json_member_instant(writer, "last_post_at", standing->last_post_us, INT64_MIN);
+    json_member_instant(writer, "next_at", schedule->next_at_us, INT64_MIN);
     json_member_string(writer, "etag", standing->etag);
     json_member_string(writer, "last_modified", standing->last_modified);
     json_member_string(writer, "code", standing->code);

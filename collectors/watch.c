@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "collectors/file/file.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -149,19 +150,6 @@ static void watch_matches(struct watch *watch, size_t watched)
     }
 }
 
-/* Writes a text with what a pattern would take for its own escaped. */
-static char *escape(char *at, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if (strchr("*?[\\", *text) != NULL) {
-            *at++ = '\\';
-        }
-        *at++ = *text;
-    }
-    *at = '\0';
-    return at;
-}
-
 /*
  * The pattern's folder and the names in it. What the configuration's folder is called is no
  * pattern, and neither is the name of what is there; a path that names a folder stands for all in
@@ -185,9 +173,9 @@ static int split(struct watched *item, const char *base, const char *path, struc
         return ear_fail_memory(err, "the watch");
     }
     if (there) {
-        escape(item->folders, literal);
+        file_escape(item->folders, literal);
     } else {
-        slash = escape(item->folders, relative ? base : "");
+        slash = file_escape(item->folders, relative ? base : "");
         snprintf(slash, strlen(path) + 2, "%s%s", relative ? "/" : "", path);
     }
     free(literal);

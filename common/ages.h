@@ -12,7 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { AGES_COUNT = 20 };
+/* 2^32 has ten digits, and a comma behind each. */
+enum { AGES_COUNT = 20, AGES_TEXT_SIZE = AGES_COUNT * 11 + 1 };
 
 size_t ages_bucket(int64_t age_us);
 
@@ -22,5 +23,11 @@ double ages_at(const uint32_t ages[AGES_COUNT], double share);
 
 /* Adds up; a count that would not fit stays at UINT32_MAX. */
 void ages_add(uint32_t sum[AGES_COUNT], const uint32_t ages[AGES_COUNT]);
+
+/* Counts by commas, the empty buckets at the end left out; as stores keep them. Returns out. */
+const char *ages_format(char out[AGES_TEXT_SIZE], const uint32_t ages[AGES_COUNT]);
+
+/* What ages_format wrote; NULL: none. */
+void ages_parse(uint32_t out[AGES_COUNT], const char *text);
 
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "collectors/base64.h"
 #include "common/json/json.h"
 #include "common/settings/settings.h"
 
@@ -310,31 +311,6 @@ static char *fill(const struct engine *engine, const struct template *text, enum
     return value;
 }
 
-static char *base64(const char *text)
-{
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
-    const size_t length = strlen(text);
-    char *out = malloc((length + 2) / 3 * 4 + 1);
-    char *at = out;
-
-    for (size_t i = 0; out != NULL && i < length; i += 3) {
-        const unsigned one = (unsigned char)text[i];
-        const unsigned two = i + 1 < length ? (unsigned char)text[i + 1] : 0;
-        const unsigned three = i + 2 < length ? (unsigned char)text[i + 2] : 0;
-        const unsigned all = one << 16 | two << 8 | three;
-
-        *at++ = digits[all >> 18 & 63];
-        *at++ = digits[all >> 12 & 63];
-        *at++ = digits[i + 1 < length ? all >> 6 & 63 : 64];
-        *at++ = digits[i + 2 < length ? all & 63 : 64];
-    }
-    if (out != NULL) {
-        *at = '\0';
-    }
-    return out;
-}
-
 static int show_basic(struct engine *engine, struct ear_error *err)
 {
     const struct auth *auth = &engine->definition->auth;
@@ -352,7 +328,7 @@ static int show_basic(struct engine *engine, struct ear_error *err)
     if (asprintf(&both, "%s:%s", user, password) < 0) {
         both = NULL;
     }
-    encoded = both == NULL ? NULL : base64(both);
+    encoded = both == NULL ? NULL : base64_of(both, strlen(both));
     if (encoded == NULL || asprintf(&engine->sent_auth, "Basic %s", encoded) < 0) {
         engine->sent_auth = NULL;
         ear_fail_memory(err, "a request");

@@ -24,6 +24,10 @@
 
 extern const struct source_reader file_reader;
 
+/* Writes a text with what a pattern of paths would take for its own escaped; out has room for 2
+ * bytes of each and a NUL. Returns its end. */
+char *file_escape(char *out, const char *text);
+
 /* --- the same rows by another way than a file --- */
 
 /* What decides how an object becomes a post: the keys `map` and `scale` of a file source. */

@@ -10,17 +10,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Writes a text with what a pattern would take for its own escaped. */
-static char *escape(char *at, const char *text)
+#include "collectors/file/file.h"
+
+char *file_escape(char *out, const char *text)
 {
     for (; *text != '\0'; text++) {
         if (strchr("*?[\\", *text) != NULL) {
-            *at++ = '\\';
+            *out++ = '\\';
         }
-        *at++ = *text;
+        *out++ = *text;
     }
-    *at = '\0';
-    return at;
+    *out = '\0';
+    return out;
 }
 
 /* The pattern from the root. What the configuration's folder is called is no pattern, and neither
@@ -37,9 +38,9 @@ static char *pattern_of(const char *base, const char *path)
     }
     pattern = malloc(2 * strlen(literal) + 1);
     if (pattern != NULL && access(literal, F_OK) == 0) {
-        escape(pattern, literal);
+        file_escape(pattern, literal);
     } else if (pattern != NULL) {
-        at = escape(pattern, relative ? base : "");
+        at = file_escape(pattern, relative ? base : "");
         (void)snprintf(at, strlen(path) + 2, "%s%s", relative ? "/" : "", path);
     }
     free(literal);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectors/base64.h"
 #include "common/hash.h"
 
 /* A text that grows; wiped by whoever frees it. */
@@ -82,40 +83,21 @@ static void add_member(struct text *form, const char *name, const char *value)
     add_encoded(form, value);
 }
 
-static void add_base64(struct text *text, const char *bytes, size_t length)
-{
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (size_t i = 0; i < length; i += 3) {
-        const size_t left = length - i;
-        const unsigned first = (unsigned char)bytes[i];
-        const unsigned second = left > 1 ? (unsigned char)bytes[i + 1] : 0;
-        const unsigned third = left > 2 ? (unsigned char)bytes[i + 2] : 0;
-        char four[4] = {letters[first >> 2], letters[(first & 3) << 4 | second >> 4], '=', '='};
-
-        if (left > 1) {
-            four[2] = letters[(second & 15) << 2 | third >> 6];
-        }
-        if (left > 2) {
-            four[3] = letters[third & 63];
-        }
-        add(text, four, sizeof(four));
-    }
-}
-
 static void add_basic(struct text *header, const struct token_key *key)
 {
     struct text pair = {0};
+    char *encoded = NULL;
 
     add_encoded(&pair, key->id == NULL ? "" : key->id);
     add(&pair, ":", 1);
     add_encoded(&pair, key->secret == NULL ? "" : key->secret);
     add(header, "Basic ", 6);
-    if (!pair.failed) {
-        add_base64(header, pair.bytes, pair.length);
+    encoded = pair.failed ? NULL : base64_of(pair.bytes, pair.length);
+    if (encoded != NULL) {
+        add(header, encoded, strlen(encoded));
     }
-    header->failed = header->failed || pair.failed;
+    header->failed = header->failed || encoded == NULL;
+    free(encoded);
     text_clear(&pair);
 }
 

@@ -20,6 +20,7 @@
 
 #include "common/child.h"
 #include "common/earshot/earshot_internal.h"
+#include "common/json_instant.h"
 
 enum { ERRAND_MAX = 4096, LOOK_EVERY_MS = 500 };
 
@@ -57,18 +58,6 @@ struct walk {
     bool moved;
 };
 
-static int64_t instant_of(const struct json_node *root, const char *key)
-{
-    size_t length = 0;
-    const char *text = json_string(json_get(root, key), &length);
-    int64_t at_us = 0;
-
-    if (text != NULL) {
-        (void)instant_parse_rfc3339(&at_us, text, length);
-    }
-    return at_us;
-}
-
 static const struct json_node *look_up(struct walk *walk, const char *topic, bool *failed,
                                        struct ear_error *err)
 {
@@ -97,15 +86,16 @@ static int look(struct walk *walk, struct ear_error *err)
     if (failed) {
         return -1;
     }
-    walk->taken_up = instant_of(backfill, "asked_at") >= walk->asked_us && walk->asked_us != 0;
-    walk->since_us = instant_of(backfill, "since");
-    walk->done = walk->taken_up && (walk->since_us == 0 || instant_of(backfill, "done_at") != 0);
+    walk->taken_up = json_instant(backfill, "asked_at", 0) >= walk->asked_us && walk->asked_us != 0;
+    walk->since_us = json_instant(backfill, "since", 0);
+    walk->done =
+        walk->taken_up && (walk->since_us == 0 || json_instant(backfill, "done_at", 0) != 0);
     walk->red = state != NULL && strcmp(state, "red") == 0;
-    walk->reached_us = instant_of(backfill, "reached");
-    walk->began_us = instant_of(backfill, "began_at");
-    walk->next_us = instant_of(backfill, "next_at");
-    if (instant_of(root, "at") != walk->said_us) {
-        walk->said_us = instant_of(root, "at");
+    walk->reached_us = json_instant(backfill, "reached", 0);
+    walk->began_us = json_instant(backfill, "began_at", 0);
+    walk->next_us = json_instant(backfill, "next_at", 0);
+    if (json_instant(root, "at", 0) != walk->said_us) {
+        walk->said_us = json_instant(root, "at", 0);
         walk->moved_mono_us = clock_mono_us();
     }
     (void)json_integer(json_get(backfill, "posts"), &walk->posts);
@@ -141,7 +131,7 @@ static int check_source(const struct walk *walk, struct ear_error *err)
 static int find_instant(struct walk *walk, struct ear_error *err)
 {
     bool failed = false;
-    const int64_t before_us = instant_of(look_up(walk, "errands", &failed, err), "at");
+    const int64_t before_us = json_instant(look_up(walk, "errands", &failed, err), "at", 0);
     const int64_t now_us = clock_now_us(&walk->call->clock);
 
     walk->asked_us = now_us > before_us ? now_us : before_us + CLOCK_SECOND_US / 1000;
@@ -219,7 +209,7 @@ static int ask(struct walk *walk, struct ear_error *err)
     {
         bool failed = false;
 
-        walk->asked_us = instant_of(look_up(walk, "errands", &failed, err), "at");
+        walk->asked_us = json_instant(look_up(walk, "errands", &failed, err), "at", 0);
         if (failed) {
             return -1;
         }

@@ -8,22 +8,12 @@
 
 #include "common/ages.h"
 #include "common/earshot/status_internal.h"
+#include "common/json_instant.h"
 
 enum { GAPS_SHOWN = 3 };
 
 static const int64_t late_slack_us = 10 * CLOCK_MINUTE_US;
 static const int64_t gaps_within_us = 7 * CLOCK_DAY_US;
-
-static int64_t instant_of(const struct json_node *root, const char *name)
-{
-    const char *text = status_string(root, name);
-    int64_t at_us = 0;
-
-    if (text != NULL) {
-        (void)instant_parse_rfc3339(&at_us, text, strlen(text));
-    }
-    return at_us;
-}
 
 static int64_t count_of(const struct json_node *root, const char *name)
 {
@@ -52,12 +42,12 @@ struct status_books status_books(const struct json_node *root, int64_t now_us)
 {
     struct status_books books = {.half_s = -1, .most_s = -1};
     uint32_t ages[AGES_COUNT] = {0};
-    const int64_t plan_us = instant_of(root, "plan_at");
+    const int64_t plan_us = json_instant(root, "plan_at", 0);
     const int64_t every_us = count_of(root, "every_us");
 
     for (const struct json_node *each = json_first(json_get(root, "hours")); each != NULL;
          each = json_next(each)) {
-        if (instant_of(each, "hour") > now_us - 2 * CLOCK_HOUR_US) {
+        if (json_instant(each, "hour", 0) > now_us - 2 * CLOCK_HOUR_US) {
             books.planned += count_of(each, "planned");
             books.made += count_of(each, "made");
             add_ages(ages, each);
@@ -92,7 +82,7 @@ static void print_gaps(const struct json_node *root, int64_t now_us)
 
     for (const struct json_node *each = json_first(json_get(root, "gaps")); each != NULL;
          each = json_next(each)) {
-        if (instant_of(each, "found") > now_us - gaps_within_us) {
+        if (json_instant(each, "found", 0) > now_us - gaps_within_us) {
             shown[count++ % GAPS_SHOWN] = each;
         }
     }
@@ -107,10 +97,10 @@ static void print_gaps(const struct json_node *root, int64_t now_us)
 static void print_walk(const struct json_node *root, int64_t now_us)
 {
     const struct json_node *walk = json_get(root, "backfill");
-    const int64_t since_us = instant_of(walk, "since");
-    const int64_t reached_us = instant_of(walk, "reached");
+    const int64_t since_us = json_instant(walk, "since", 0);
+    const int64_t reached_us = json_instant(walk, "reached", 0);
 
-    if (since_us == 0 || since_us >= now_us || instant_of(walk, "done_at") != 0) {
+    if (since_us == 0 || since_us >= now_us || json_instant(walk, "done_at", 0) != 0) {
         return;
     }
     printf("      walks into the past, back to %.10s: %.0f %%, %" PRId64 " posts\n",

@@ -6,15 +6,13 @@
  * the total of an hour follows by the difference. Both are rows of the partition that the message
  * came by, which one sink writes.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/ages.h"
-#include "common/instant.h"
+#include "common/json_instant.h"
 #include "sinks/apply/apply_internal.h"
 
-enum { COUNTS = 7, AGES_TEXT_SIZE = AGES_COUNT * 11 + 1, HOURS_MAX = 2, GAPS_MAX = 64 };
+enum { COUNTS = 7, HOURS_MAX = 2, GAPS_MAX = 64 };
 
 static const char *const count_names[COUNTS] = {"planned",  "made",  "failed", "ours",
                                                 "requests", "posts", "gaps"};
@@ -24,14 +22,6 @@ struct hour {
     int64_t counts[COUNTS];
     uint32_t ages[AGES_COUNT];
 };
-
-static bool read_instant(int64_t *out, const struct json_node *root, const char *key)
-{
-    size_t length = 0;
-    const char *text = json_string(json_get(root, key), &length);
-
-    return text != NULL && instant_parse_rfc3339(out, text, length);
-}
 
 static bool read_hour(struct hour *out, const struct json_node *root)
 {
@@ -48,35 +38,8 @@ static bool read_hour(struct hour *out, const struct json_node *root)
         (void)json_integer(each, &count);
         out->ages[bucket++] = count < 0 || count > UINT32_MAX ? 0 : (uint32_t)count;
     }
-    return read_instant(&out->hour_us, root, "hour");
-}
-
-/* Counts by commas, the empty buckets at the end left out. */
-static const char *write_ages(char out[AGES_TEXT_SIZE], const uint32_t ages[AGES_COUNT])
-{
-    size_t count = AGES_COUNT;
-    size_t length = 0;
-
-    while (count > 0 && ages[count - 1] == 0) {
-        count--;
-    }
-    out[0] = '\0';
-    for (size_t i = 0; i < count; i++) {
-        length += (size_t)snprintf(out + length, AGES_TEXT_SIZE - length, "%s%u", i == 0 ? "" : ",",
-                                   ages[i]);
-    }
-    return out;
-}
-
-static void read_ages(uint32_t ages[AGES_COUNT], const char *text)
-{
-    memset(ages, 0, AGES_COUNT * sizeof *ages);
-    for (size_t i = 0; i < AGES_COUNT && text != NULL && *text != '\0'; i++) {
-        char *end = NULL;
-
-        ages[i] = (uint32_t)strtoul(text, &end, 10);
-        text = *end == ',' ? end + 1 : end;
-    }
+    out->hour_us = json_instant(root, "hour", INT64_MIN);
+    return out->hour_us != INT64_MIN;
 }
 
 /* What the store holds of it; nothing: all zero. */
@@ -95,7 +58,7 @@ static int find(struct hour *out, struct apply *apply, enum store_query query,
         out->counts[i] = store_get_integer(rows, i);
     }
     if (there == 1) {
-        read_ages(out->ages, store_get_text(rows, COUNTS, NULL));
+        ages_parse(out->ages, store_get_text(rows, COUNTS, NULL));
     }
     store_rows_end(rows);
     return there < 0 ? -1 : 0;
@@ -110,7 +73,7 @@ static int put(struct apply *apply, enum store_query query, const struct store_v
     for (size_t i = 0; i < COUNTS; i++) {
         values[2 + i] = store_integer(hour->counts[i]);
     }
-    values[2 + COUNTS] = store_text(write_ages(ages, hour->ages));
+    values[2 + COUNTS] = store_text(ages_format(ages, hour->ages));
     return store_run(apply->store, query, values, 2 + COUNTS + 1, err);
 }
 
@@ -152,15 +115,14 @@ static int apply_gap(struct apply *apply, const struct stream_message *message,
                      const struct json_node *root, struct ear_error *err)
 {
     const char *kind = json_string(json_get(root, "kind"), NULL);
-    int64_t from_us = 0;
-    int64_t to_us = 0;
-    int64_t found_us = 0;
+    const int64_t found_us = json_instant(root, "found", INT64_MIN);
+    int64_t from_us = json_instant(root, "from", 0);
+    int64_t to_us = json_instant(root, "to", INT64_MIN);
     int64_t polls = 0;
 
-    (void)read_instant(&from_us, root, "from");
     (void)json_integer(json_get(root, "polls"), &polls);
-    if (kind == NULL || strlen(kind) > POST_NAME_MAX || !read_instant(&to_us, root, "to") ||
-        !read_instant(&found_us, root, "found")) {
+    if (kind == NULL || strlen(kind) > POST_NAME_MAX || to_us == INT64_MIN ||
+        found_us == INT64_MIN) {
         return 0;
     }
     /* Where a stretch ends may be a server's word; it goes by that end, as coverage_expire sees it.

@@ -3,7 +3,6 @@
 /* Completeness stands beside every number: how the sources fare, and which part of what was planned
  * was heard. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -66,25 +65,13 @@ static int judge_sources(struct view_complete *out, const struct view *view, str
     return there < 0 ? -1 : 0;
 }
 
-static void add_ages(uint32_t sum[AGES_COUNT], const char *text)
-{
-    uint32_t ages[AGES_COUNT] = {0};
-
-    for (size_t i = 0; i < AGES_COUNT && text != NULL && *text != '\0'; i++) {
-        char *end = NULL;
-
-        ages[i] = (uint32_t)strtoul(text, &end, 10);
-        text = *end == ',' ? end + 1 : end;
-    }
-    ages_add(sum, ages);
-}
-
 static int add_hours(struct view_complete *out, const struct view *view, struct ear_error *err)
 {
     const char *source = view->options->source;
     const struct store_value values[] = {store_integer(view->since_us),
                                          store_integer(view->until_us), store_text(source)};
     struct store_rows *rows = NULL;
+    uint32_t ages[AGES_COUNT];
     int there = 0;
 
     if (store_select(&rows, view->store,
@@ -95,7 +82,8 @@ static int add_hours(struct view_complete *out, const struct view *view, struct 
     while ((there = store_next(rows, err)) == 1) {
         out->planned += store_get_integer(rows, 0);
         out->made += store_get_integer(rows, 1);
-        add_ages(out->ages, store_get_text(rows, 7, NULL));
+        ages_parse(ages, store_get_text(rows, 7, NULL));
+        ages_add(out->ages, ages);
     }
     store_rows_end(rows);
     return there < 0 ? -1 : 0;
