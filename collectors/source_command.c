@@ -18,7 +18,8 @@
 
 const struct ear_option collect_source_options[] = {
     {"header", EAR_STRINGS, offsetof(struct source_values, header), NULL,
-     "new: a header to ask with, such as \"Authorization: Bearer …\"; may be given several times",
+     "new: a header to ask with: \"Name: value\"; a secret as @FILE, which holds such a line, or "
+     "\"Authorization: ${file:PATH}\"; may be given several times",
      NULL},
     {"record", EAR_STRING, offsetof(struct source_values, record), NULL,
      "test: ask the source now, keep what it answers in this folder", NULL},

@@ -8,28 +8,88 @@
 #include "collectors/commands.h"
 #include "collectors/draft/draft.h"
 #include "collectors/fetch/fetch.h"
+#include "collectors/private_file.h"
 #include "collectors/session.h"
 #include "common/json/json.h"
 #include "common/log.h"
 
-enum { HEADERS_MAX = 16 };
+enum { HEADERS_MAX = 16, HEADER_FILE_MAX = 64 * 1024 };
 
-/* "Name: value" apart; the names lie in `names`. -1: one is none. */
-static int read_headers(const struct ear_strings *given, struct fetch_header out[HEADERS_MAX],
-                        char names[HEADERS_MAX][100])
+/* Headers as they were given, apart. */
+struct given {
+    struct fetch_header headers[HEADERS_MAX];
+    char *texts[HEADERS_MAX];  /* "Name\0value" that they point into */
+    char *values[HEADERS_MAX]; /* those of files; NULL: none */
+    size_t count;
+};
+
+static void given_clear(struct given *given)
 {
-    if (given->count > HEADERS_MAX) {
-        return -1;
+    for (size_t i = 0; i < HEADERS_MAX; i++) {
+        free(given->texts[i]);
+        free(given->values[i]);
     }
-    for (size_t i = 0; i < given->count; i++) {
-        const char *colon = strchr(given->items[i], ':');
-        const size_t length = colon == NULL ? 0 : (size_t)(colon - given->items[i]);
+}
 
-        if (length == 0 || length >= sizeof(names[i])) {
+/* A private file's text, without white space at its end. */
+static char *read_private(const char *path, struct ear_error *err)
+{
+    char *text = NULL;
+    size_t length = 0;
+
+    if (private_file_read(&text, &length, path, HEADER_FILE_MAX, true, err) != 0) {
+        return NULL;
+    }
+    if (text == NULL) {
+        ear_fail(err, EAR_CONFIG, "there is no file '%.200s'; --header reads one", path);
+        return NULL;
+    }
+    while (length > 0 && strchr(" \t\r\n", text[length - 1]) != NULL) {
+        text[--length] = '\0';
+    }
+    return text;
+}
+
+/* Takes the text: "Name: value", or "Name: ${file:PATH}". 1: it is neither, or one too many. */
+static int add_header(struct given *given, char *text, struct ear_error *err)
+{
+    char *colon = strchr(text, ':');
+    char *value = colon == NULL ? NULL : colon + 1 + strspn(colon + 1, " ");
+
+    if (given->count == HEADERS_MAX || value == NULL || colon == text) {
+        free(text);
+        return 1;
+    }
+    given->texts[given->count] = text;
+    *colon = '\0';
+    if (strncmp(value, "${file:", 7) == 0 && value[strlen(value) - 1] == '}') {
+        value[strlen(value) - 1] = '\0';
+        value = read_private(value + 7, err);
+        given->values[given->count] = value;
+        if (value == NULL) {
             return -1;
         }
-        (void)snprintf(names[i], sizeof(names[i]), "%.*s", (int)length, given->items[i]);
-        out[i] = (struct fetch_header){names[i], colon + 1 + strspn(colon + 1, " ")};
+    }
+    log_secret(text, value);
+    given->headers[given->count++] = (struct fetch_header){text, value};
+    return 0;
+}
+
+static int read_headers(struct given *out, const struct ear_strings *headers, struct ear_error *err)
+{
+    int got = 0;
+
+    for (size_t i = 0; i < headers->count; i++) {
+        const char *item = headers->items[i];
+        char *text = item[0] == '@' ? read_private(item + 1, err) : strdup(item);
+
+        if (text == NULL) {
+            return err->kind != EAR_NONE ? -1 : ear_fail_memory(err, "a header");
+        }
+        got = add_header(out, text, err);
+        if (got != 0) {
+            return got;
+        }
     }
     return 0;
 }
@@ -148,16 +208,24 @@ int source_new(const struct command_call *call, struct settings *settings, const
 {
     const struct source_values *values = call->options;
     struct session session = {.settings = settings, .clock = call->clock};
-    struct fetch_header headers[HEADERS_MAX];
-    char names[HEADERS_MAX][100];
-    struct fetch_request request = {
-        .url = url, .headers = headers, .header_count = values->header.count, .source = "draft"};
+    struct given given = {0};
+    struct fetch_request request = {.url = url,
+                                    .headers = given.headers,
+                                    .header_count = values->header.count,
+                                    .source = "draft"};
     const struct fetch_answer *answer = NULL;
     int result = -1;
 
-    if (read_headers(&values->header, headers, names) != 0) {
-        return command_misused(call, "--header takes \"Name: value\", at most 16 of them");
+    result = read_headers(&given, &values->header, err);
+    if (result != 0) {
+        given_clear(&given);
+        return result < 0 ? -1
+                          : command_misused(call,
+                                            "--header takes \"Name: value\", \"Name: "
+                                            "${file:PATH}\" or @FILE, at most %d of them",
+                                            HEADERS_MAX);
     }
+    result = -1;
     if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
         return ear_fail(err, EAR_CONFIG,
                         "'%.200s' is no address of an API: it begins with http:// or https://, "
@@ -172,5 +240,6 @@ int source_new(const struct command_call *call, struct settings *settings, const
         result = print_draft(&request, answer, err);
     }
     session_close(&session);
+    given_clear(&given);
     return result;
 }

@@ -147,6 +147,13 @@ def an_answer_makes_a_draft_that_is_a_definition():
         expect('records: "/posts/*"' in done.stdout and "text: /body" in done.stdout and "\nplatform: draft\n" in done.stdout, done.stdout)
         expect("it answers 403" in place.run("source", "new", f"{base}/api/posts?", codes=(1,)).stderr, "a refusal")
         place.run("source", "new", f"{base}/api/posts?", "--header", "nonsense", codes=(2,))
+        for name, text in (("line", "X-Key: k\n"), ("value", "k\n")):
+            (place.folder / name).write_text(text)
+            (place.folder / name).chmod(0o600)
+        for given in (f"@{place.folder}/line", f"X-Key: ${{file:{place.folder}/value}}"):
+            place.run("source", "new", f"{base}/api/posts?limit=9", "--header", given)
+        (place.folder / "line").chmod(0o644)
+        place.run("source", "new", f"{base}/api/posts?", "--header", f"@{place.folder}/line", codes=(78,))
         place.run("source", "new", "http://127.0.0.1:1/", codes=(69,))
         place.run("source", "new", "banana", codes=(78,))
         said = place.run("source", "new", f"{base[7:]}/api/posts", codes=(78,)).stderr
