@@ -21,8 +21,9 @@ void misfits_clear(struct misfits *misfits)
 static void drop(struct misfits *misfits, size_t at)
 {
     misfits->count--;
-    memmove(misfits->items + at, misfits->items + at + 1,
-            (misfits->count - at) * sizeof(*misfits->items));
+    for (size_t i = at; i < misfits->count; i++) {
+        misfits->items[i] = misfits->items[i + 1];
+    }
 }
 
 static size_t find(const struct misfits *misfits, const char *where)

@@ -216,6 +216,12 @@ int source_new(const struct command_call *call, struct settings *settings, const
     const struct fetch_answer *answer = NULL;
     int result = -1;
 
+    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
+        return ear_fail(err, EAR_CONFIG,
+                        "'%.200s' is no address of an API: it begins with http:// or https://, "
+                        "such as https://%.200s",
+                        url, url[0] == '/' ? "forum.example/api/posts" : url);
+    }
     result = read_headers(&given, &values->header, err);
     if (result != 0) {
         given_clear(&given);
@@ -226,12 +232,6 @@ int source_new(const struct command_call *call, struct settings *settings, const
                                             HEADERS_MAX);
     }
     result = -1;
-    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
-        return ear_fail(err, EAR_CONFIG,
-                        "'%.200s' is no address of an API: it begins with http:// or https://, "
-                        "such as https://%.200s",
-                        url, url[0] == '/' ? "forum.example/api/posts" : url);
-    }
     command_stop_on_signals();
     if (session_open_probe(&session, err) == 0) {
         answer = ask(&session, &request, &result, err);

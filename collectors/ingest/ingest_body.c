@@ -175,6 +175,11 @@ static int emit(struct emitting *emitting, const char *text, size_t length, size
     return emitting->output->emit(emitting->output->user, &record, err);
 }
 
+static bool is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\r';
+}
+
 static int emit_lines(struct emitting *emitting, const char *body, size_t length,
                       struct ear_error *err)
 {
@@ -185,7 +190,7 @@ static int emit_lines(struct emitting *emitting, const char *body, size_t length
         size_t size = end != NULL ? (size_t)(end - body) - at : length - at;
         size_t blanks = 0;
 
-        while (blanks < size && memchr(" \t\r", body[at + blanks], 3) != NULL) {
+        while (blanks < size && is_blank(body[at + blanks])) {
             blanks++;
         }
         if (blanks < size && emit(emitting, body + at, size, line, err) != 0) {

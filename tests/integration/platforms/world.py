@@ -419,7 +419,7 @@ class Reading:
         for source in self.sources:
             done = self.earshot("probe", source["name"], codes=(1,))
             expect(not any(word in done.stderr for word in self.platform.wrong.values()), f"a credential stands in {done.stderr!r}")
-            expect(any(word in done.stderr for word in ("auth:", "wants a login (401)", "not accept this token")), f"wrong credentials are not called such: {done.stderr[-600:]}")
+            expect(any(word in done.stderr for word in ("auth:", "refused:", "wants a login (401)", "not accept this token")), f"wrong credentials are not called such: {done.stderr[-600:]}")
 
     def tail(self, count=30):
         return "\n".join(self.server.log[-count:])
