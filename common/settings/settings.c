@@ -317,7 +317,7 @@ static void check_shared_key(struct settings *settings, const struct config_node
 static int keep_definitions(struct settings *settings, const struct settings_files *files,
                             struct ear_error *err)
 {
-    const size_t size = files->definition_count * sizeof(*files->definitions);
+    const size_t size = files->definition_count * sizeof(void *);
     const struct config_node **kept = settings_take(settings, size + 1, err);
 
     if (kept == NULL) {
